@@ -1,0 +1,176 @@
+"""A bundle's description, ``bundle.yaml``: all that belongs to a model and is never a user's setting."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edge_avsc.errors import ModelError
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AudioNormalisation(_Frozen):
+    """A log-mel value is ``(log(power + floor) - mean) / scale``."""
+
+    floor: float = Field(gt=0)
+    mean: float
+    scale: float = Field(gt=0)
+
+
+class AudioFrontEnd(_Frozen):
+    """How sound becomes log-mel columns; column c covers samples [c * hop_samples, c * hop_samples + n_fft)."""
+
+    front_end: Literal["log_mel"]
+    sample_rate_hz: int = Field(gt=0)
+    channels: Literal[1]
+    n_fft: int = Field(gt=0)
+    hop_samples: int = Field(gt=0)
+    n_mels: int = Field(gt=0)
+    fmin_hz: float = Field(ge=0)
+    fmax_hz: float = Field(gt=0)
+    columns: int = Field(gt=0, description="columns in one window, always")
+    normalisation: AudioNormalisation
+
+    @model_validator(mode="after")
+    def _fits_a_window(self) -> AudioFrontEnd:
+        if self.sample_rate_hz % (20 * self.hop_samples):
+            raise ValueError("hop_samples must divide 50 ms")
+        if (self.columns - 1) * self.hop_samples + self.n_fft + self.hop_samples - 1 > self.sample_rate_hz:
+            raise ValueError("the columns do not fit into one second at every alignment")
+        if self.fmax_hz * 2 > self.sample_rate_hz or self.fmin_hz >= self.fmax_hz:
+            raise ValueError("fmin_hz < fmax_hz <= sample_rate_hz / 2 must hold")
+        return self
+
+
+class ImageNormalisation(_Frozen):
+    """RGB in 0..1 becomes ``(value - mean) / std`` per channel."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class ImageFrontEnd(_Frozen):
+    """How a picture becomes the image encoder's input: the whole frame, squashed to a square."""
+
+    size_px: int = Field(gt=0)
+    frames_per_s: int = Field(gt=0)
+    normalisation: ImageNormalisation
+
+
+class TensorSpec(_Frozen):
+    """Shape (a string is a free dimension) and element type of a graph's input or output."""
+
+    shape: tuple[int | str, ...]
+    dtype: Literal["float32"] = "float32"
+
+
+class GraphSpec(_Frozen):
+    """One ONNX file of the bundle."""
+
+    path: str
+    sha256: str
+    inputs: dict[str, TensorSpec]
+    outputs: dict[str, TensorSpec]
+
+
+class Graphs(_Frozen):
+    """The three parts of the model, for one kind of device.
+
+    audio: log_mel -> audio_embedding. image: picture -> image_embedding. fusion: both and ``present`` -> logits
+    (and ``none_logit``, when the bundle knows "none of ours").
+    """
+
+    audio: GraphSpec
+    image: GraphSpec
+    fusion: GraphSpec
+
+
+class Temperature(_Frozen):
+    """Divides the logits, one for each state of the modalities (Guo et al. 2017, arXiv 1706.04599)."""
+
+    av: float = Field(gt=0)
+    a: float = Field(gt=0)
+    v: float = Field(gt=0)
+
+
+class Unsure(_Frozen):
+    """Which score says "none of ours", and from where on."""
+
+    score: Literal["none_of_ours", "max_probability"]
+    threshold: float = Field(ge=0, le=1)
+
+
+class Golden(_Frozen):
+    """Generated inputs and what the float model makes of them; *tolerance* bounds a probability's difference."""
+
+    inputs: str
+    outputs: str
+    tolerance: float = Field(gt=0)
+
+
+class Provenance(_Frozen):
+    """Where the weights come from."""
+
+    data: list[str]
+    teachers: list[str]
+    licences: dict[str, str]
+    commit: str
+
+
+class Bundle(_Frozen):
+    """The whole of ``bundle.yaml``."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: str
+    labels: tuple[str, ...] = Field(min_length=2)
+    window_s: Literal[1.0]
+    audio: AudioFrontEnd
+    image: ImageFrontEnd
+    graphs: dict[Literal["cpu", "trt"], Graphs]
+    missing_modality: Literal["present_input"]
+    temperature: Temperature
+    unsure: Unsure
+    golden: Golden
+    provenance: Provenance
+    measured: dict[str, Any] = Field(default_factory=dict)
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read and check ``folder/bundle.yaml`` and the hashes of all files that it names.
+
+    Raises ModelError when the folder is no bundle, a field is wrong, or a file is missing or changed.
+    """
+    path = folder / "bundle.yaml"
+    if not path.is_file():
+        raise ModelError(f"{folder} is no model bundle: it has no bundle.yaml; give a shipped name or a bundle's folder.")
+    try:
+        bundle = Bundle.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} is not valid YAML ({error}); restore the bundle.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the top level"
+        raise ModelError(f"{path}: {where}: {first['msg']}; restore the bundle.") from error
+    for graphs in bundle.graphs.values():
+        for graph in (graphs.audio, graphs.image, graphs.fusion):
+            _check_hash(folder / graph.path, graph.sha256)
+    return bundle
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in lower-case hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _check_hash(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise ModelError(f"{path} is missing from its bundle; restore the bundle.")
+    if sha256_of(path) != expected:
+        raise ModelError(f"{path} is not the file that bundle.yaml names (its SHA-256 differs); restore the bundle.")

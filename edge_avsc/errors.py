@@ -1,0 +1,36 @@
+"""Errors that reach a user: one sentence that names the thing and the mend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EdgeAvscError(Exception):
+    """Base of all errors that the command line prints as one sentence."""
+
+    exit_code = 1
+
+
+class ConfigError(EdgeAvscError):
+    """Bad usage, input or configuration (exit code 2)."""
+
+    exit_code = 2
+
+
+class DeviceError(EdgeAvscError):
+    """A microphone, camera or network source cannot be used (exit code 3)."""
+
+    exit_code = 3
+
+
+class ModelError(EdgeAvscError):
+    """A bundle cannot be loaded, or does not do what it promises (exit code 4)."""
+
+    exit_code = 4
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the known name nearest to *name*, or an empty string."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{close[0]}'?" if close else ""
