@@ -84,7 +84,7 @@ class Graphs(_Frozen):
     """The three parts of the model, for one kind of device.
 
     audio: log_mel -> audio_embedding. image: picture -> image_embedding. fusion: both and ``present`` -> logits
-    (and ``none_logit``, when the bundle knows "none of ours").
+    (and ``none_logit``, whose sigmoid is the probability of "none of ours", when the bundle knows that).
     """
 
     audio: GraphSpec
@@ -101,10 +101,10 @@ class Temperature(_Frozen):
 
 
 class Unsure(_Frozen):
-    """Which score says "none of ours", and from where on."""
+    """Which score says "none of ours", and from where on: the graph's own ``none_logit``, or 1 - max probability."""
 
     score: Literal["none_of_ours", "max_probability"]
-    threshold: float = Field(ge=0, le=1)
+    threshold: float = Field(gt=0, lt=1)
 
 
 class Golden(_Frozen):
@@ -130,7 +130,7 @@ class Bundle(_Frozen):
     schema_: Literal[1] = Field(alias="schema")
     name: str
     labels: tuple[str, ...] = Field(min_length=2)
-    window_s: Literal[1.0]
+    window_s: float = Field(ge=1, le=1, description="the length of a window; one second, always")
     audio: AudioFrontEnd
     image: ImageFrontEnd
     graphs: dict[Literal["cpu", "trt"], Graphs]
@@ -149,7 +149,9 @@ def read_bundle(folder: Path) -> Bundle:
     """
     path = folder / "bundle.yaml"
     if not path.is_file():
-        raise ModelError(f"{folder} is no model bundle: it has no bundle.yaml; give a shipped name or a bundle's folder.")
+        raise ModelError(
+            f"{folder} is no model bundle: it has no bundle.yaml; give a shipped name or a bundle's folder."
+        )
     try:
         bundle = Bundle.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

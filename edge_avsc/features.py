@@ -21,7 +21,8 @@ def mel_filter_bank(front_end: AudioFrontEnd) -> NDArray[float32]:
     step = corners[1] - corners[0]
     rising = (bins[:, None] - corners[None, :-2]) / step
     falling = (corners[None, 2:] - bins[:, None]) / step
-    return np.maximum(0.0, np.minimum(rising, falling)).astype(float32)
+    filters: NDArray[float32] = np.maximum(0.0, np.minimum(rising, falling)).astype(float32)
+    return filters
 
 
 class LogMel:
@@ -56,13 +57,14 @@ class LogMel:
 
 def mono(samples: NDArray[float32]) -> NDArray[float32]:
     """Return the mean ``[n]`` of all channels of *samples* ``[n, channels]``."""
-    if samples.shape[1] == 1:
-        return samples[:, 0]
-    return samples.mean(axis=1, dtype=float32)
+    total = samples[:, 0]
+    for channel in range(1, samples.shape[1]):
+        total = total + samples[:, channel]
+    return total / float32(samples.shape[1]) if samples.shape[1] > 1 else total
 
 
 def square_picture(image: NDArray[uint8], front_end: ImageFrontEnd) -> NDArray[uint8]:
-    """Squash RGB ``[height, width, 3]`` to ``[size_px, size_px, 3]``: by area where it shrinks, linear where it grows."""
+    """Squash RGB ``[height, width, 3]`` to ``[size_px, size_px, 3]``: by area to shrink, linearly to grow."""
     import cv2
 
     size = front_end.size_px

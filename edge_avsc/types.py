@@ -79,7 +79,8 @@ class Window:
 
     columns: normalised log-mel, float32 ``[n_columns, n_mels]``; None when the sound is missing.
     embeddings: float32 ``[n_pictures, n_features]``; None when the pictures are missing.
-    audio_coverage, video_coverage: share of the window's columns and wanted pictures that exist, 0..1.
+    audio_coverage, video_coverage: share of the window's columns and wanted pictures that say something, 0..1.
+    silent, black: whether digital silence or black pictures are (part of) what is missing.
     closed_ns: when the block that completed the last column entered the inbox; None without sound.
     image_ms: mean time that its pictures took in the image encoder; None where not measured.
     """
@@ -91,6 +92,8 @@ class Window:
     embeddings: NDArray[float32] | None
     audio_coverage: float
     video_coverage: float
+    silent: bool
+    black: bool
     closed_ns: int | None
     image_ms: float | None
 
@@ -107,11 +110,11 @@ class Prediction:
     """What the model says of one window.
 
     probabilities: float64 in the bundle's label order, sums to 1.
-    none_of_ours: the model's evidence, 0..1, that the place is none of its labels; None where it has no such output.
+    none_of_ours: the model's evidence, 0..1, that the place is none of its labels; what it means, the bundle says.
     """
 
     probabilities: tuple[float, ...]
-    none_of_ours: float | None
+    none_of_ours: float
     modality: Modality
 
 

@@ -1,0 +1,1 @@
+"""What runs a graph of a bundle. Leaves: none knows another."""

@@ -1,0 +1,139 @@
+"""The only reader of clocks, and the map from sample indices to time."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Protocol
+
+from edge_avsc.types import NS_PER_MS, NS_PER_S
+
+
+class Clock(Protocol):
+    """Something that tells the time in nanoseconds and never goes back."""
+
+    def now_ns(self) -> int:
+        """Return the time now."""
+
+
+class MonotonicClock:
+    """The machine's monotonic clock."""
+
+    def now_ns(self) -> int:
+        """Return the time now, in nanoseconds since an arbitrary moment."""
+        return time.monotonic_ns()
+
+
+class ReplayClock:
+    """Recording time: starts at 0 when made, runs *speed* times as fast as the machine's monotonic clock."""
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._start_ns = time.monotonic_ns()
+
+    def now_ns(self) -> int:
+        """Return the recording time now, in nanoseconds."""
+        return int((time.monotonic_ns() - self._start_ns) * self._speed)
+
+    def wait_until(self, time_ns: int) -> None:
+        """Sleep until the recording time *time_ns*; return at once where it has passed."""
+        left_ns = (time_ns - self.now_ns()) / self._speed
+        if left_ns > 0:
+            time.sleep(left_ns / NS_PER_S)
+
+
+@dataclass(frozen=True, slots=True)
+class UtcAnchor:
+    """One moment on two clocks; sinks turn a clock's time into UTC with it. *speed*: clock seconds a second."""
+
+    clock_ns: int
+    utc_ns: int
+    speed: float = 1.0
+
+    @classmethod
+    def now(cls, clock: Clock, speed: float = 1.0) -> UtcAnchor:
+        """Record what *clock* and the wall clock say now."""
+        return cls(clock.now_ns(), time.time_ns(), speed)
+
+    def iso(self, time_ns: int) -> str:
+        """Return *time_ns* as ISO 8601 in UTC with milliseconds, e.g. ``2026-01-01T00:00:07.000Z``."""
+        since_ns = time_ns - self.clock_ns
+        seconds, rest_ns = divmod(
+            self.utc_ns + (since_ns if self.speed == 1.0 else int(since_ns / self.speed)), NS_PER_S
+        )
+        moment = datetime.fromtimestamp(seconds, timezone.utc)
+        return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest_ns // NS_PER_MS:03d}Z"
+
+
+class SampleClock:
+    """Maps sample indices to capture times: a second-order delay-locked loop.
+
+    After F. Adriaensen, "Using a DLL to filter time" (Linux Audio Conference 2005). The bandwidth begins wide and
+    narrows to 0.05 Hz. Times that agree with the nominal rate to a microsecond leave the map untouched, so that a
+    recording, whose times are made of its sample indices, is mapped exactly. An observation more than 50 ms off is not
+    followed; when such observations agree with one another for 0.3 s, on the clock and in samples alike, the map is
+    anchored anew. A burst of backlog (many samples, hardly any time) does neither.
+    """
+
+    BANDWIDTH_HZ = 0.05
+    EXACT_NS = 1_000
+    JUMP_NS = 50 * NS_PER_MS
+    SETTLED_NS = 300 * NS_PER_MS
+
+    def __init__(self, rate_hz: int, index: int, time_ns: int) -> None:
+        self.rate_hz = rate_hz
+        self.jumps = 0
+        self._nominal_ns = NS_PER_S / rate_hz
+        self._jump: tuple[int, int, int] | None = None
+        self._anchor(index, time_ns, self._nominal_ns)
+
+    @property
+    def drift_ppm(self) -> float:
+        """How much faster than nominal the device samples, in parts per million (negative: slower)."""
+        return (self._nominal_ns / self._period_ns - 1.0) * 1e6
+
+    def time_of(self, index: float) -> int:
+        """Return the capture time of sample *index* in nanoseconds."""
+        return self._time_ns + round((index - self._index) * self._period_ns)
+
+    def index_at(self, time_ns: int) -> float:
+        """Return the (fractional) index of the sample captured at *time_ns*."""
+        return self._index + (time_ns - self._time_ns) / self._period_ns
+
+    def observe(self, index: int, time_ns: int) -> None:
+        """Take in that sample *index* was captured at *time_ns*; indices must grow from call to call."""
+        error_ns = time_ns - self.time_of(index)
+        if abs(error_ns) <= self.EXACT_NS:
+            self._last_index = index
+            self._jump = None
+        elif abs(error_ns) <= self.JUMP_NS:
+            self._follow(index, error_ns)
+            self._jump = None
+        else:
+            self._weigh_jump(index, time_ns, error_ns)
+
+    def _anchor(self, index: int, time_ns: int, period_ns: float) -> None:
+        self._index = self._first_index = self._last_index = index
+        self._time_ns = time_ns
+        self._period_ns = period_ns
+        self._jump = None
+
+    def _follow(self, index: int, error_ns: int) -> None:
+        block = max(1, index - self._last_index)
+        heard_s = (index - self._first_index) / self.rate_hz
+        bandwidth_hz = max(self.BANDWIDTH_HZ, 0.5 / max(heard_s, 1.0))
+        omega = min(2.0 * math.pi * bandwidth_hz * block / self.rate_hz, 0.7)
+        self._time_ns = self.time_of(index) + round(math.sqrt(2.0) * omega * error_ns)
+        self._index = self._last_index = index
+        self._period_ns += omega * omega * error_ns / block
+
+    def _weigh_jump(self, index: int, time_ns: int, error_ns: int) -> None:
+        if self._jump is None or abs(error_ns - self._jump[2]) > self.JUMP_NS // 2:
+            self._jump = (index, time_ns, error_ns)
+        since_index, since_ns, _ = self._jump
+        heard_ns = (index - since_index) * self._nominal_ns
+        if min(heard_ns, time_ns - since_ns) >= self.SETTLED_NS:
+            self.jumps += 1
+            self._anchor(index, time_ns, self._period_ns)

@@ -1,0 +1,125 @@
+"""SceneModel: a bundle, its feature functions and a backend, in three parts that each run when their input is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy import float32, float64, uint8
+from numpy.typing import NDArray
+
+from edge_avsc.backends.base import Backend
+from edge_avsc.backends.onnxruntime import OnnxRuntimeBackend
+from edge_avsc.bundle import Bundle, read_bundle
+from edge_avsc.errors import ModelError, nearest
+from edge_avsc.features import LogMel, normalised_picture
+from edge_avsc.types import Modality, Prediction
+
+DEFAULT_MODEL = "avsc-lite"
+
+
+class SceneModel:
+    """A loaded and warmed-up bundle."""
+
+    def __init__(self, folder: Path, bundle: Bundle, backend: Backend, graphs: Literal["cpu", "trt"] = "cpu") -> None:
+        if graphs not in bundle.graphs:
+            raise ModelError(f"{folder} has no graphs for '{graphs}', only for {sorted(bundle.graphs)}.")
+        parts = bundle.graphs[graphs]
+        self.folder = folder
+        self.bundle = bundle
+        self.backend = backend
+        self.log_mel = LogMel(bundle.audio)
+        self._audio = backend.load(folder / parts.audio.path, parts.audio)
+        self._image = backend.load(folder / parts.image.path, parts.image)
+        self._fusion = backend.load(folder / parts.fusion.path, parts.fusion)
+        self._absent_audio, self._absent_image = self._warm_up()
+
+    @classmethod
+    def load(cls, model: str | Path = DEFAULT_MODEL, *, provider: str = "cpu", threads: int = 1) -> SceneModel:
+        """Load a shipped bundle by its name, or any bundle by its folder.
+
+        provider: cpu, cuda, tensorrt or openvino, an execution provider of ONNX Runtime; ``model.backend.fallback``
+        says so when another one serves. Raises ModelError when the bundle is not whole.
+        """
+        folder = find_bundle(model)
+        return cls(folder, read_bundle(folder), OnnxRuntimeBackend(provider, threads))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The scene labels, in the order of all probabilities."""
+        return self.bundle.labels
+
+    def embed_pictures(self, pictures: NDArray[uint8]) -> NDArray[float32]:
+        """Return the embeddings ``[n, n_features]`` of square RGB pictures ``[n, size_px, size_px, 3]``."""
+        prepared = np.stack([normalised_picture(picture, self.bundle.image) for picture in pictures])
+        embeddings: NDArray[float32] = self._image.run({"picture": prepared})["image_embedding"]
+        return embeddings
+
+    def embed_sound(self, columns: NDArray[float32]) -> NDArray[float32]:
+        """Return the embedding ``[n_features]`` of one window's log-mel columns ``[n_columns, n_mels]``."""
+        embedding: NDArray[float32] = self._audio.run({"log_mel": columns[None]})["audio_embedding"][0]
+        return embedding
+
+    def fuse(self, sound: NDArray[float32] | None, pictures: NDArray[float32] | None) -> Prediction:
+        """Return the prediction from a sound embedding and the window's picture embeddings ``[n, n_features]``.
+
+        Either may be None; at least one must be there.
+        """
+        modality: Modality = ("av" if pictures is not None else "a") if sound is not None else "v"
+        if sound is None and pictures is None:
+            raise ValueError("neither sound nor pictures")
+        outputs = self._fusion.run(
+            {
+                "audio_embedding": (self._absent_audio if sound is None else sound)[None],
+                "image_embedding": (self._absent_image if pictures is None else pictures.mean(axis=0))[None],
+                "present": np.array([[sound is not None, pictures is not None]], float32),
+            }
+        )
+        temperature = getattr(self.bundle.temperature, modality)
+        probabilities = softmax(outputs["logits"][0].astype(float64) / temperature)
+        if self.bundle.unsure.score == "none_of_ours":
+            none_of_ours = float(1.0 / (1.0 + np.exp(-float64(outputs["none_logit"][0, 0]))))
+        else:
+            none_of_ours = 1.0 - float(probabilities.max())
+        return Prediction(tuple(probabilities.tolist()), none_of_ours, modality)
+
+    def _warm_up(self) -> tuple[NDArray[float32], NDArray[float32]]:
+        """Run each graph once, so that the first window is as fast as the others; return what absence looks like."""
+        audio, image = self.bundle.audio, self.bundle.image
+        self._absent_audio = np.zeros_like(self.embed_sound(np.zeros((audio.columns, audio.n_mels), float32)))
+        blank = np.zeros((1, image.size_px, image.size_px, 3), uint8)
+        self._absent_image = np.zeros_like(self.embed_pictures(blank)[0])
+        self.fuse(self._absent_audio, self._absent_image[None])
+        return self._absent_audio, self._absent_image
+
+
+def softmax(logits: NDArray[float64]) -> NDArray[float64]:
+    """Return probabilities that sum to 1."""
+    scaled = np.exp(logits - logits.max())
+    normalised: NDArray[float64] = scaled / scaled.sum()
+    return normalised
+
+
+def bundle_folders() -> list[Path]:
+    """Return the folders that hold shipped bundles: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    return [folder for folder in (package / "models", package.parent / "models") if folder.is_dir()]
+
+
+def find_bundle(model: str | Path) -> Path:
+    """Return the folder of a bundle given by a shipped name, a folder, or ``models/<shipped name>``.
+
+    Raises ModelError when there is none.
+    """
+    given = Path(model)
+    if given.is_dir():
+        return given
+    shipped = {path.name: path for folder in bundle_folders() for path in folder.iterdir() if path.is_dir()}
+    is_name = given.parts in ((given.name,), ("models", given.name))
+    if is_name and given.name in shipped:
+        return shipped[given.name]
+    raise ModelError(
+        f"There is no model '{model}'; give one of {sorted(shipped)} or the folder of a bundle."
+        + nearest(given.name, shipped)
+    )

@@ -1,0 +1,101 @@
+"""Items of one stream in, synchronized windows out."""
+
+from __future__ import annotations
+
+from edge_avsc.audio_track import AudioTrack
+from edge_avsc.types import NS_PER_MS, NS_PER_S, AudioChunk, Role, SourceEnded, VideoFrame, Window
+from edge_avsc.video_track import VideoTrack
+
+WINDOW_NS = NS_PER_S
+TAIL_NS = NS_PER_MS
+"""A recording's last window is whole when at most this much of it is missing."""
+
+
+class StreamWindows:
+    """Forms window k = [epoch + k * hop, + 1 s) of one stream, in order, each exactly once.
+
+    max_lateness_ns: how long after its end a window waits for what is missing. None is for recordings: nothing is
+    late there, and a window comes only when the recording reaches its end.
+    """
+
+    def __init__(
+        self,
+        audio: AudioTrack | None,
+        video: VideoTrack | None,
+        *,
+        epoch_ns: int,
+        hop_ns: int,
+        max_lateness_ns: int | None,
+    ) -> None:
+        self.audio = audio
+        self.video = video
+        self.epoch_ns = epoch_ns
+        self.hop_ns = hop_ns
+        self._max_lateness_ns = max_lateness_ns
+        self._next = 0
+        self._ended: dict[Role, int] = {}
+        self._reached_ns = epoch_ns
+
+    @property
+    def next_end_ns(self) -> int:
+        """Where the next window ends."""
+        return self.epoch_ns + self._next * self.hop_ns + WINDOW_NS
+
+    @property
+    def over(self) -> bool:
+        """Whether every source has ended."""
+        return all(role in self._ended for role, track in self._tracks if track is not None)
+
+    def note(self, item: AudioChunk | VideoFrame | SourceEnded) -> None:
+        """Take in how far the stream's material reaches."""
+        if isinstance(item, AudioChunk):
+            reached_ns = item.time_ns + len(item.samples) * NS_PER_S // item.rate_hz
+        else:
+            reached_ns = item.time_ns
+        self._reached_ns = max(self._reached_ns, reached_ns)
+        if isinstance(item, SourceEnded):
+            self._ended[item.role] = item.time_ns
+
+    def due(self, now_ns: int) -> bool:
+        """Tell whether the next window is to be scored now."""
+        end_ns = self.next_end_ns
+        if self._max_lateness_ns is None:
+            return self._reached_ns >= end_ns - TAIL_NS and self._complete(end_ns)
+        if now_ns >= end_ns + self._max_lateness_ns:
+            return True
+        return self._complete(end_ns) and (self._waits_for("audio") or now_ns >= end_ns)
+
+    def take(self) -> Window:
+        """Return the next window as it stands, and go on to the one after it."""
+        start_ns, end_ns = self.next_end_ns - WINDOW_NS, self.next_end_ns
+        sound = self.audio.window(start_ns) if self.audio else None
+        pictures = self.video.window(start_ns, end_ns) if self.video else None
+        window = Window(
+            index=self._next,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            columns=sound.columns if sound else None,
+            embeddings=pictures.embeddings if pictures else None,
+            audio_coverage=sound.coverage if sound else 0.0,
+            video_coverage=pictures.coverage if pictures else 0.0,
+            silent=sound.silent if sound else False,
+            black=pictures.black if pictures else False,
+            closed_ns=sound.closed_ns if sound else None,
+            image_ms=pictures.image_ms if pictures else None,
+        )
+        self._next += 1
+        if self.video:
+            self.video.forget_before(start_ns + self.hop_ns)
+        return window
+
+    @property
+    def _tracks(self) -> tuple[tuple[Role, AudioTrack | VideoTrack | None], ...]:
+        return (("audio", self.audio), ("video", self.video))
+
+    def _waits_for(self, role: Role) -> bool:
+        return dict(self._tracks)[role] is not None and role not in self._ended
+
+    def _complete(self, end_ns: int) -> bool:
+        if self.audio and self._waits_for("audio") and not self.audio.complete(end_ns - WINDOW_NS):
+            return False
+        return not (self.video and self._waits_for("video") and not self.video.complete(end_ns - WINDOW_NS, end_ns))
