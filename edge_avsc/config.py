@@ -112,7 +112,7 @@ class SmoothingConfig(_Settings):
 class ConsoleConfig(_Settings):
     """The view for people: live in a terminal, plain lines elsewhere."""
 
-    changes_only: bool = Field(default=False, description="Plain lines only when the label changes.")
+    changes_only: bool = Field(default=False, description="Plain lines, and only where the label changes.")
 
 
 class JsonlConfig(_Settings):

@@ -20,7 +20,7 @@ class Sink(Protocol):
     ) -> None: ...
 
     def write(self, estimate: SceneEstimate) -> None:
-        """Pass one estimate on; EdgeAvscError when it cannot be written, OutputClosedError when nobody reads any more."""
+        """Pass one estimate on; raises EdgeAvscError when it cannot, OutputClosedError when nobody reads any more."""
         ...
 
     def event(self, event: StreamEvent) -> None:

@@ -89,7 +89,7 @@ class JsonlSink:
             os.close(self._fd)
 
     def write(self, estimate: SceneEstimate) -> None:
-        """Write one estimate; EdgeAvscError when the disk is full, OutputClosedError when nobody reads any more."""
+        """Write one estimate; raises EdgeAvscError when the disk is full, OutputClosedError when nobody reads."""
         self._put(estimate_line(estimate, timed=self._timed, utc=self._utc))
 
     def event(self, event: StreamEvent) -> None:
@@ -116,7 +116,7 @@ class JsonlSink:
 def _opened(path: Path, append: bool) -> int:
     ours = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
     try:
-        # A pipe or a device is opened for writing only: reading, we would be the pipe's own reader and never see it close.
+        # A pipe is opened for writing only: with a reading end of our own we would never see that its reader left.
         fd = os.open(path, ours if path.is_file() or not path.exists() else os.O_WRONLY, 0o666)
     except OSError as error:
         raise _open_failure(error, path) from error
