@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import heapq
 from collections.abc import Iterator
 from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
 
-from edge_avsc.clock import ReplayClock
+from edge_avsc.clock import ReplayClock, UtcAnchor
 from edge_avsc.config import SmoothingConfig, SourceConfig, StreamConfig
 from edge_avsc.errors import ConfigError
 from edge_avsc.health import Health
@@ -22,10 +23,11 @@ from edge_avsc.types import NS_PER_MS, NS_PER_S, AudioChunk, Item, Latency, Role
 from edge_avsc.video_track import WantedFrames
 
 Source: TypeAlias = MediaSource | SyntheticSource
+DEMO = "test://demo"
 
 
 class Player:
-    """Plays recordings through one pipeline; *clock* is the recording's own when the replay is paced."""
+    """Plays recordings, each through a pipeline of its own; *speed* None is as fast as possible."""
 
     def __init__(
         self,
@@ -37,62 +39,53 @@ class Player:
         block_samples: int | None = None,
         health: Health | None = None,
     ) -> None:
-
         if speed is not None and not 0.01 <= speed <= 1000.0:
             raise ConfigError(f"The speed is {speed:g}; it must be 'max' or a number from 0.01 to 1000.")
         if block_samples is not None and block_samples < 1:
             raise ConfigError(f"block_samples is {block_samples}; it must be at least 1.")
         self.health = health or Health()
-        self.clock: ReplayClock | None = None
+        self.paced = speed is not None
         self._model = model
         self._hop_ns = hop_ns
         self._speed = speed
         self._smoothing = smoothing
         self._block_samples = block_samples
+        self._anchor: UtcAnchor | None = None
+
+    def utc(self, time_ns: int) -> str:
+        """Return, in a paced replay, when the recording time *time_ns* was played, in UTC and ISO 8601."""
+        if self._anchor is None:
+            raise ValueError("a replay as fast as possible has no times")
+        return self._anchor.iso(time_ns)
 
     def play(self, name: str, stream: StreamConfig) -> Iterator[Output]:
-        """Yield all that is to be said of one recording, in order."""
-
-        if self._model.backend.fallback:
-            yield StreamEvent(name, "model", "fallback", self._model.backend.fallback, 0)
-        opened = self._open(stream)
-        self.clock = ReplayClock(self._speed) if self._speed else None
-        pipeline = ScenePipeline(
-            self._model, hop_ns=self._hop_ns, smoothing=self._smoothing, clock=self.clock, health=self.health
-        )
-        roles = frozenset(role for source, _ in opened for role in source.roles)
-        pipeline.open(name, StreamSettings(roles, epoch_ns=0, recorded=True))
-        try:
-            items = (_earlier(source.items(), latency_ns) for source, latency_ns in opened)
+        """Yield all that is to be said of one recording, in order. Raises ConfigError when it cannot be read."""
+        with contextlib.ExitStack() as opened:
+            sources = [
+                (opened.enter_context(contextlib.closing(self._open(source.uri, roles, latency_ns))), latency_ns)
+                for source, roles, latency_ns in _parts(stream)
+            ]
+            clock = ReplayClock(self._speed) if self._speed is not None else None
+            self._anchor = UtcAnchor.now(clock, self._speed or 1.0) if clock else None
+            pipeline = ScenePipeline(
+                self._model, hop_ns=self._hop_ns, smoothing=self._smoothing, clock=clock, health=self.health
+            )
+            roles = frozenset(role for source, _ in sources for role in source.roles)
+            pipeline.open(name, StreamSettings(roles, epoch_ns=0, recorded=True))
+            if self._model.backend.fallback:
+                yield StreamEvent(name, "model", "fallback", self._model.backend.fallback, 0)
+            items = (_earlier(source.items(), latency_ns) for source, latency_ns in sources)
             for item in heapq.merge(*items, key=_order):
-                if self.clock:
-                    self.clock.wait_until(_order(item))
-                now_ns = self.clock.now_ns() if self.clock else _order(item)
+                if clock:
+                    clock.wait_until(_order(item))
+                now_ns = clock.now_ns() if clock else _order(item)
                 for output in pipeline.process((Arrival(name, item, now_ns),), now_ns):
                     yield self._in_real_time(output)
-        finally:
-            for source, _ in opened:
-                source.close()
 
-    def _open(self, stream: StreamConfig) -> list[tuple[Source, int]]:
-        """Open a stream's sources, each with its latency; all of them share one set of wanted frames."""
-
-        parts: list[tuple[frozenset[Role], SourceConfig | None]] = [
-            (frozenset(("audio", "video")), stream.media),
-            (frozenset(("audio",)), stream.audio),
-            (frozenset(("video",)), stream.video),
-        ]
-        opened: list[tuple[Source, int]] = []
-        for roles, source in parts:
-            if source is not None:
-                latency_ns = round(source.latency_ms * NS_PER_MS)
-                opened.append((self._open_source(source.uri, roles, latency_ns), latency_ns))
-        return opened
-
-    def _open_source(self, uri: str, roles: frozenset[Role], latency_ns: int) -> Source:
-
+    def _open(self, uri: str, roles: frozenset[Role], latency_ns: int) -> Source:
         wanted = WantedFrames(0, self._model.bundle.image.frames_per_s)
-        picture_px = self._model.bundle.image.size_px
+        # Twice the size leaves the last step, the mean over areas, to the function that training uses too.
+        picture_px = 2 * self._model.bundle.image.size_px
 
         def wants(time_ns: int) -> bool:
             return wanted.wants(time_ns - latency_ns)
@@ -101,14 +94,12 @@ class Player:
             return SyntheticSource(
                 uri, roles=roles, wants=wants, picture_px=picture_px, block_samples=self._block_samples
             )
-
         return MediaSource(
             recording_path(uri), roles=roles, wants=wants, picture_px=picture_px, block_samples=self._block_samples
         )
 
     def _in_real_time(self, output: Output) -> Output:
         """Turn latencies of recording time into those of real time."""
-
         if not isinstance(output, SceneEstimate) or output.latency is None or self._speed in (None, 1.0):
             return output
         stages = dataclasses.asdict(output.latency)
@@ -124,6 +115,15 @@ def recording_path(uri: str) -> str:
     if "://" in uri or uri == "default":
         raise ConfigError(f"'{uri}' is no recording, so it cannot be replayed; name a file, or test://demo.")
     return uri
+
+
+def _parts(stream: StreamConfig) -> Iterator[tuple[SourceConfig, frozenset[Role], int]]:
+    """Yield a stream's sources, what is wanted of each, and its latency in nanoseconds."""
+    both: frozenset[Role] = frozenset(("audio", "video"))
+    sound: frozenset[Role] = frozenset(("audio",))
+    for source, roles in ((stream.media, both), (stream.audio, sound), (stream.video, both - sound)):
+        if source is not None:
+            yield source, roles, round(source.latency_ms * NS_PER_MS)
 
 
 def _earlier(items: Iterator[Item], latency_ns: int) -> Iterator[Item]:

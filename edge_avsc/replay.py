@@ -37,20 +37,30 @@ def replay(
     health: takes the counters. on_event: is called with what happened to the sources and the model.
     Raises ConfigError for what cannot be read, ModelError for what cannot be loaded.
     """
-    from edge_avsc.config import SourceConfig, StreamConfig, hop_ns
+    from edge_avsc.config import hop_ns
     from edge_avsc.errors import ConfigError
     from edge_avsc.model import SceneModel
     from edge_avsc.player import Player
 
-    streams = [(str(file), StreamConfig(media=SourceConfig(uri=str(file)))) for file in files]
-    if audio or video:
-        parts = {role: SourceConfig(uri=str(file)) for role, file in (("audio", audio), ("video", video)) if file}
-        streams.append(("+".join(part.uri for part in parts.values()), StreamConfig(**parts)))
+    streams = recordings(*files, audio=audio, video=video)
     if not streams:
         raise ConfigError("There is nothing to replay; name a file, or test://demo.")
     loaded = model if isinstance(model, SceneModel) else SceneModel.load(model)
     player = Player(loaded, hop_ns(hop_s), speed=speed, smoothing=smoothing, block_samples=block_samples, health=health)
     return _estimates(player, streams, on_event)
+
+
+def recordings(
+    *files: str | Path, audio: str | Path | None = None, video: str | Path | None = None
+) -> list[tuple[str, StreamConfig]]:
+    """Return the streams, each with its name, that *files* are, and *audio* and *video* together."""
+    from edge_avsc.config import SourceConfig, StreamConfig
+
+    streams = [(str(file), StreamConfig(media=SourceConfig(uri=str(file)))) for file in files]
+    if audio or video:
+        parts = {role: SourceConfig(uri=str(file)) for role, file in (("audio", audio), ("video", video)) if file}
+        streams.append(("+".join(part.uri for part in parts.values()), StreamConfig(**parts)))
+    return streams
 
 
 def _estimates(

@@ -1,0 +1,105 @@
+"""How fast a recording replays on one core, and whose the time is: decoder's, networks', or our own.
+
+    python tools/bench_replay.py FILE [--model DIR] [--runs 5]
+
+Each round replays the file and then, with nothing else around it, repeats the decoder's share (demuxing, decoding, the
+conversion of the wanted frames) and the networks' share (the same number of pictures and windows). What is left of the
+replay is our own. All three are CPU seconds of one process pinned to one core, taken in turn, so that what else the
+machine does falls on all of them alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from edge_avsc import SceneModel, replay
+from edge_avsc.sources.media import MediaSource
+from edge_avsc.types import NS_PER_S, SceneEstimate, SourceEnded
+from edge_avsc.video_track import WantedFrames
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file")
+    parser.add_argument("--model", default="avsc-lite")
+    parser.add_argument("--hop-s", type=float, default=0.5)
+    parser.add_argument("--runs", type=int, default=5)
+    args = parser.parse_args()
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    model = SceneModel.load(args.model)
+    estimates, _ = cpu_s(lambda: list(replay(args.file, model=model, hop_s=args.hop_s)))
+    length_s = duration_s(args.file, model)
+    rounds = [one_round(args.file, model, args.hop_s, estimates) for _ in range(args.runs)]
+    report("replay", [r[0] for r in rounds], "CPU s")
+    report("decoder", [r[1] for r in rounds], "CPU s")
+    report("networks", [r[2] for r in rounds], "CPU s")
+    report("own share", [100 * (r[0] - r[1] - r[2]) / r[0] for r in rounds], "%")
+    report("speed", [length_s / r[0] for r in rounds], "times real time on one core")
+
+
+def one_round(file: str, model: SceneModel, hop_s: float, estimates: list[SceneEstimate]) -> tuple[float, float, float]:
+    """Return CPU seconds of the whole replay, of decoding alone, and of the networks alone."""
+    _, whole = cpu_s(lambda: list(replay(file, model=model, hop_s=hop_s)))
+    _, decoding = cpu_s(lambda: decode(file, model))
+    _, networks = cpu_s(lambda: score(model, file, estimates))
+    return whole, decoding, networks
+
+
+def decode(file: str, model: SceneModel) -> None:
+    """Do what only the decoder does for a replay, by PyAV directly."""
+    import av
+
+    wanted = WantedFrames(0, model.bundle.image.frames_per_s)
+    side = 2 * model.bundle.image.size_px
+    for kind in ("video", "audio"):
+        with av.open(file) as container:
+            streams = [stream for stream in container.streams if stream.type == kind]
+            for stream in streams[:1]:
+                stream.codec_context.thread_count = 1
+                for frame in container.decode(stream):
+                    if kind == "video" and wanted.wants(int((frame.time or 0.0) * NS_PER_S)):
+                        scale = max(side / frame.width, side / frame.height)
+                        size = (round(frame.width * scale), round(frame.height * scale)) if scale < 1 else None
+                        frame.reformat(*(size or (frame.width, frame.height)), format="rgb24").to_ndarray()
+
+
+def score(model: SceneModel, file: str, estimates: list[SceneEstimate]) -> None:
+    """Run each network as often as the replay did."""
+    bundle = model.bundle
+    picture = np.full((1, bundle.image.size_px, bundle.image.size_px, 3), 99, np.uint8)
+    columns = np.zeros((bundle.audio.columns, bundle.audio.n_mels), np.float32)
+    seen = max((round(e.end_s * bundle.image.frames_per_s) for e in estimates if e.video_coverage), default=0)
+    for _ in range(seen):
+        embedding = model.embed_pictures(picture)
+    for estimate in estimates:
+        sound = model.embed_sound(columns) if "a" in estimate.modality else None
+        model.fuse(sound, embedding if "v" in estimate.modality else None)
+
+
+def duration_s(file: str, model: SceneModel) -> float:
+    """Return how long the recording is: its longer stream."""
+    with MediaSource(file, wants=lambda time_ns: False, picture_px=model.bundle.image.size_px) as source:
+        return max(item.time_ns for item in source.items() if isinstance(item, SourceEnded)) / NS_PER_S
+
+
+def cpu_s(work: Callable[[], list[SceneEstimate] | None]) -> tuple[list[SceneEstimate], float]:
+    """Return what *work* returns and the CPU seconds that it took."""
+    began = time.process_time()
+    result = work()
+    return result or [], time.process_time() - began
+
+
+def report(what: str, values: list[float], unit: str) -> None:
+    print(f"{what:10} median {statistics.median(values):7.3f}  ({min(values):.3f} to {max(values):.3f}) {unit}")
+
+
+if __name__ == "__main__":
+    main()
