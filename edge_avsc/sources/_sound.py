@@ -32,6 +32,11 @@ def as_float(frame: Any) -> NDArray[float32]:
     return result
 
 
+def joined(parts: list[NDArray[float32]], channels: int) -> NDArray[float32]:
+    """Return the parts ``[n, channels]`` one after the other; there may be none."""
+    return np.concatenate([np.empty((0, channels), float32), *parts])
+
+
 class Blocks:
     """Cuts runs of samples into blocks of equal size; only a gap or the end leaves a shorter one."""
 

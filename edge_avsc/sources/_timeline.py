@@ -18,14 +18,15 @@ FAR_NS = 600 * NS_PER_S
 # Still pictures may stand this long without anything being missing.
 STILL_NS = 500 * NS_PER_MS
 
-_NOUN = {"audio": "sound", "video": "pictures"}
+# A header may round, and a last picture may be short; what ends earlier than this was cut short.
+SHORT_BY_NS = 500 * NS_PER_MS
 
 
 class Notes:
     """What a person should know about one role of a source: each kind is told once, and counted."""
 
     def __init__(self, name: str, role: Role) -> None:
-        self._where = f"In the {'sound' if role == 'audio' else 'pictures'} of {name}"
+        self.subject = f"the {'sound' if role == 'audio' else 'pictures'} of {name}"
         self._role: Role = role
         self._counts: dict[str, int] = {}
         self._pending: list[SourceEvent] = []
@@ -34,17 +35,28 @@ class Notes:
         """Count *event*; its first occurrence is told as ``In the sound of a.mp4 <what>.``."""
         self._counts[event] = self._counts.get(event, 0) + 1
         if self._counts[event] == 1:
-            self._pending.append(SourceEvent(self._role, event, f"{self._where} {what}.", time_ns))
+            self._pending.append(SourceEvent(self._role, event, f"In {self.subject} {what}.", time_ns))
 
     def take(self) -> list[SourceEvent]:
         """Return the events not yet taken."""
         pending, self._pending = self._pending, []
         return pending
 
+    def ending(self, end_ns: int, stated_ns: int | None, breaks_off: bool, lost: int, damaged: int) -> None:
+        """Tell what the end shows: *lost* packets, *damaged* frames, and material that ends before the *stated* end."""
+        if lost or damaged:
+            what = f"{lost} packets could not be decoded and {damaged} frames are marked as damaged"
+            self.add("damaged", what, end_ns)
+        if stated_ns is None and breaks_off:
+            self.add("truncated", f"the file breaks off at {end_ns / NS_PER_S:.3f} s", end_ns)
+        elif stated_ns is not None and end_ns + SHORT_BY_NS < stated_ns:
+            what = f"the material ends at {end_ns / NS_PER_S:.3f} s; its header promises {stated_ns / NS_PER_S:.3f} s"
+            self.add("truncated", what, end_ns)
+
     def summary(self, time_ns: int) -> list[SourceEvent]:
         """Return one event for each kind that occurred more than once."""
         return [
-            SourceEvent(self._role, event, f"{self._where} this happened {count} times in all: {event}.", time_ns)
+            SourceEvent(self._role, event, f"In {self.subject} this happened {count} times in all: {event}.", time_ns)
             for event, count in self._counts.items()
             if count > 1
         ]
@@ -64,6 +76,14 @@ class SampleTimeline:
     def time_ns(self, index: int) -> int:
         """Return when the sample at *index* was captured."""
         return (self._anchor_ns or 0) + index * NS_PER_S // self.rate_hz
+
+    def count_until(self, end_ns: int | None, index: int) -> int:
+        """Return how many samples from *index* on lie before *end_ns*; all that are placed, where it is no limit."""
+        placed = self.index - index
+        if end_ns is None or self._anchor_ns is None:
+            return placed
+        until = round((end_ns - self._anchor_ns) * self.rate_hz / NS_PER_S) - index
+        return until if 0 < until < placed else placed
 
     def place(self, pts_ns: int | None, count: int, after_loss: bool = False) -> tuple[int, int]:
         """Place *count* samples stamped *pts_ns*; return how many to drop in front, and the index of the rest."""
