@@ -52,7 +52,10 @@ class SceneModel:
 
     def embed_pictures(self, pictures: NDArray[uint8]) -> NDArray[float32]:
         """Return the embeddings ``[n, n_features]`` of square RGB pictures ``[n, size_px, size_px, 3]``."""
-        prepared = np.stack([normalised_picture(picture, self.bundle.image) for picture in pictures])
+        return self.encode_pictures(np.stack([normalised_picture(picture, self.bundle.image) for picture in pictures]))
+
+    def encode_pictures(self, prepared: NDArray[float32]) -> NDArray[float32]:
+        """Return the embeddings ``[n, n_features]`` of normalised pictures ``[n, 3, size_px, size_px]``."""
         embeddings: NDArray[float32] = self._image.run({"picture": prepared})["image_embedding"]
         return embeddings
 

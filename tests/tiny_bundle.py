@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_avsc.bundle import sha256_of
+from edge_avsc.model import SceneModel
 
 LABELS = [
     "airport",
@@ -76,7 +77,26 @@ def write_tiny_bundle(folder: Path, **changes: Any) -> Path:
         "provenance": {"data": [], "teachers": [], "licences": {"weights": "CC0"}, "commit": "none"},
     }
     (folder / "bundle.yaml").write_text(yaml.safe_dump({**description, **changes}, sort_keys=False))
+    _write_golden(folder, rng)
     return folder
+
+
+def _write_golden(folder: Path, rng: np.random.Generator) -> None:
+    model = SceneModel.load(folder)
+    log_mel = rng.normal(0, 1, (4, 37, 16)).astype(np.float32)
+    picture = rng.normal(0, 1, (4, 3, 16, 16)).astype(np.float32)
+    sounds, pictures = (
+        [model.embed_sound(one) for one in log_mel],
+        [model.encode_pictures(one[None]) for one in picture],
+    )
+    states = (
+        [model.fuse(a, v).probabilities for a, v in zip(sounds, pictures, strict=True)],
+        [model.fuse(a, None).probabilities for a in sounds],
+        [model.fuse(None, v).probabilities for v in pictures],
+    )
+    present = np.array([[1, 1], [1, 0], [0, 1]], np.float32)
+    np.savez(folder / "golden_inputs.npz", log_mel=log_mel, picture=picture, present=present)
+    np.savez(folder / "golden_outputs.npz", probabilities=np.array(states))
 
 
 def _audio(rng: np.random.Generator) -> Any:
