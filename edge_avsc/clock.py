@@ -106,13 +106,14 @@ class SampleClock:
         """Take in that sample *index* was captured at *time_ns*; indices must grow from call to call."""
         error_ns = time_ns - self.time_of(index)
         if abs(error_ns) <= self.EXACT_NS:
-            self._last_index = index
             self._jump = None
         elif abs(error_ns) <= self.JUMP_NS:
             self._follow(index, error_ns)
             self._jump = None
         else:
             self._weigh_jump(index, time_ns, error_ns)
+        # A block that was not followed counts too: the first one after a burst must not weigh as much as all of it.
+        self._last_index = index
 
     def _anchor(self, index: int, time_ns: int, period_ns: float) -> None:
         self._index = self._first_index = self._last_index = index
@@ -126,7 +127,7 @@ class SampleClock:
         bandwidth_hz = max(self.BANDWIDTH_HZ, 0.5 / max(heard_s, 1.0))
         omega = min(2.0 * math.pi * bandwidth_hz * block / self.rate_hz, 0.7)
         self._time_ns = self.time_of(index) + round(math.sqrt(2.0) * omega * error_ns)
-        self._index = self._last_index = index
+        self._index = index
         self._period_ns += omega * omega * error_ns / block
 
     def _weigh_jump(self, index: int, time_ns: int, error_ns: int) -> None:

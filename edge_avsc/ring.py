@@ -37,16 +37,24 @@ class IndexRing:
             index, rows = index + refused, rows[refused:]
         if len(rows) == 0:
             return refused
-        if self._end is not None and index > self._end:
-            self._forget(max(self._end, index - self.capacity), index)
+        self.skip_to(index)
         end = index + len(rows)
         keep = rows[-self.capacity :]
         self._fill(end - len(keep), keep)
         self._end = end
         return refused
 
+    def skip_to(self, index: int) -> None:
+        """Make a gap of the rows between the present end and *index*; without rows, or with later ones, do nothing."""
+        if self._end is not None and index > self._end:
+            self._present[np.arange(max(self._end, index - self.capacity), index) % self.capacity] = False
+            self._end = index
+
     def read(self, start: int, count: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Return rows ``[count]`` from *start* on, and for each whether it is present; absent rows hold anything."""
+        """Return rows ``[count]`` from *start* on, and for each whether it is present; absent rows hold anything.
+
+        Both may be views of the ring: they hold until the next write.
+        """
         if self._end is None:
             return self._rows[:1].repeat(count), np.zeros(count, np.bool_)
         at = start % self.capacity
@@ -64,9 +72,6 @@ class IndexRing:
         self._rows[: len(rows) - first] = rows[first:]
         self._present[at : at + first] = True
         self._present[: len(rows) - first] = True
-
-    def _forget(self, start: int, end: int) -> None:
-        self._present[np.arange(start, end) % self.capacity] = False
 
 
 class TimeRing(Generic[T]):
