@@ -189,10 +189,11 @@ def _hue(estimate: SceneEstimate, label: str) -> str:
 def _banner(estimate: SceneEstimate, since_s: float) -> list[Text]:
     hue = _hue(estimate, estimate.scene_label)
     words = f"   {_words(estimate.scene_label).upper()}   "
+    block, blank = f"bold #0d1117 on {hue}", " " * len(words)
     return [
-        Text.assemble(("▄" * len(words), hue), "  confidence ", (f"{100 * estimate.confidence:.0f} %", "bold")),
-        Text.assemble((words, f"bold #101418 on {hue}"), f"  since {_clock(since_s)}, now {_clock(estimate.end_s)}"),
-        Text.assemble(("▀" * len(words), hue), f"  by {RESTS_ON[estimate.modality]}"),
+        Text.assemble((blank, block), "  confidence ", (f"{100 * estimate.confidence:.0f} %", "bold")),
+        Text.assemble((words, block), f"  since {_clock(since_s)}, now {_clock(estimate.end_s)}"),
+        Text.assemble((blank, block), f"  by {RESTS_ON[estimate.modality]}"),
     ]
 
 
@@ -204,11 +205,11 @@ def _bars(estimate: SceneEstimate, width: int, top: int | None) -> list[Text]:
     lines = []
     for label in shown:
         current = label == estimate.scene_label
-        line = Text(_words(label).ljust(name_width), style="bold" if current else "")
+        line = Text.assemble((_words(label).ljust(name_width), "bold" if current else ""))
         line.append_text(
             _bar(smoothed[label], estimate.window_probabilities.get(label, 0.0), room, _hue(estimate, label))
         )
-        lines.append(line.append(f"{100 * smoothed[label]:4.0f} %", style="" if current else "grey50"))
+        lines.append(line.append(f"{100 * smoothed[label]:4.0f} %", style="bold" if current else "grey50"))
     return lines
 
 
@@ -229,7 +230,7 @@ def _measures(estimate: SceneEstimate, states: Mapping[str, str]) -> list[Text]:
         sound.append(f"skew     {estimate.av_skew_ms:+.1f} ms")
     latency = estimate.latency
     if latency is not None and latency.close_to_label is not None:
-        wait = "" if latency.wait is None else f" + {latency.wait:.1f} ms wait"
+        wait = "" if latency.wait is None else f", wait {latency.wait:.1f} ms"
         pictures.append(f"latency  {latency.close_to_label:.1f} ms{wait}")
     return [sound, pictures]
 

@@ -60,7 +60,7 @@ def test_a_panel_shows_all_there_is_to_know(width: int, wide_estimate: SceneEsti
         "sound ◐ 50 %",
         "pictures ○ lost",
         "skew +0.4 ms",
-        "latency 1.1 ms + 17.0 ms wait",
+        "latency 1.1 ms, wait 17.0 ms",
         "lost or left out: 480 audio gap samples",
         "! video lost: The camera v4l2:///dev/video0 was unplugged; trying again every 2 s.",
     ):
