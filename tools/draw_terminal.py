@@ -24,8 +24,8 @@ THEME = TerminalTheme(
     (220, 226, 232),
     [(72, 79, 88), (248, 81, 73), (63, 185, 80), (210, 153, 34), (59, 158, 255), (166, 120, 240), (43, 179, 163)],
 )
-# Rich's own format fetches a font from the network, which a README's picture may not do. These fonts are wider and lower
-# than that one: one more pixel closes the seams between the lines, and every text has its length given anyway.
+# Rich's own format fetches a font from the network, which a README's picture may not do. These fonts are wider and
+# lower than that one: one more pixel closes the seams between the lines, and every text has its length given anyway.
 SVG = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <title>The terminal view of edge-avsc</title>
 <style>
