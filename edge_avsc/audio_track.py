@@ -153,6 +153,9 @@ class AudioTrack:
         if self._resampler is None:
             self._resampler = StreamResampler(self._rate_hz, self.front_end.sample_rate_hz)
             self._next_out = self._base_out + round((index - self._base_in) * self._ratio)
+            if (self.samples.end or 0) >= self._next_out:
+                # A gap may be shorter than a sample of ours, and is a gap all the same.
+                self.samples.skip_to((self.samples.end or 0) + 1)
         self._pushed_index = index + len(sound)
         self._write(self._resampler.push(sound), arrived_ns)
 

@@ -58,8 +58,10 @@ class LogMel:
 def mono(samples: NDArray[float32]) -> NDArray[float32]:
     """Return the mean ``[n]`` of all channels of *samples* ``[n, channels]``."""
     total = samples[:, 0]
-    for channel in range(1, samples.shape[1]):
-        total = total + samples[:, channel]
+    # Damaged samples stay damaged: that is for the track to judge, and nothing to warn of.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for channel in range(1, samples.shape[1]):
+            total = total + samples[:, channel]
     return total / float32(samples.shape[1]) if samples.shape[1] > 1 else total
 
 
