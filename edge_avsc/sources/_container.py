@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from fractions import Fraction
 from typing import Any
 
@@ -10,6 +12,8 @@ from edge_avsc.types import NS_PER_MS, NS_PER_S, Role
 # Containers whose header states the duration; others are estimated from the bit rate.
 _STATES_DURATION = ("mov", "matroska", "wav", "avi", "flac")
 _STILL_CODECS = ("mjpeg", "png", "bmp", "gif", "webp")
+# Matroska's writers state each track's duration in a tag.
+_HOURS = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _DEFAULT_RATE = 25
 _LONGEST_STEP_NS = 10 * NS_PER_S
 
@@ -76,7 +80,25 @@ def stated_end_ns(container: Any, stream: Any) -> int | None:
     if not name.startswith(_STATES_DURATION) or not container.duration or container.duration < 0:
         return None
     total_ns = int(container.duration) * 1000
-    if stream.duration is None:
-        return total_ns if len(container.streams) == 1 else None
-    start_ns = ticks_to_ns(stream.start_time or 0, stream.time_base) - zero_ns(container)
-    return min(total_ns, start_ns + ticks_to_ns(stream.duration, stream.time_base))
+    tag = _HOURS.fullmatch(stream.metadata.get("DURATION", ""))
+    if stream.duration is not None:
+        start_ns = ticks_to_ns(stream.start_time or 0, stream.time_base) - zero_ns(container)
+        return min(total_ns, start_ns + ticks_to_ns(stream.duration, stream.time_base))
+    if tag:
+        hours, minutes, seconds = tag.groups()
+        return (int(hours) * 60 + int(minutes)) * 60 * NS_PER_S + round(float(seconds) * NS_PER_S) - zero_ns(container)
+    return total_ns if len(container.streams) == 1 else None
+
+
+def padding_begins_ns(container: Any, stated_ns: int | None) -> int | None:
+    """Return where an MP4's last frame of sound turns into padding; other containers say it to the decoder itself."""
+    return stated_ns if container.format.name.startswith("mov") else None
+
+
+def is_cut_riff(path: str) -> bool:
+    """Say whether a WAV or AVI is shorter than its first header says; FFmpeg believes the file's length instead."""
+    with open(path, "rb") as file:
+        head = file.read(8)
+    stated = int.from_bytes(head[4:8], "little")
+    # Streaming writers leave the largest numbers, or none, where they do not know the size.
+    return head[:4] == b"RIFF" and 0 < stated < 0x7FFF0000 and stated > os.path.getsize(path)

@@ -45,13 +45,13 @@ class Notes:
     def ending(self, end_ns: int, stated_ns: int | None, breaks_off: bool, lost: int, damaged: int) -> None:
         """Tell what the end shows: *lost* packets, *damaged* frames, and material that ends before the *stated* end."""
         if lost or damaged:
-            what = f"{lost} packets could not be decoded and {damaged} frames are marked as damaged"
-            self.add("damaged", what, end_ns)
-        if stated_ns is None and breaks_off:
-            self.add("truncated", f"the file breaks off at {end_ns / NS_PER_S:.3f} s", end_ns)
-        elif stated_ns is not None and end_ns + SHORT_BY_NS < stated_ns:
-            what = f"the material ends at {end_ns / NS_PER_S:.3f} s; its header promises {stated_ns / NS_PER_S:.3f} s"
-            self.add("truncated", what, end_ns)
+            what = f"{lost} packet{'s' * (lost != 1)} could not be decoded"
+            self.add("damaged", what + (f" and {damaged} frames are damaged" if damaged else ""), end_ns)
+        ends = f"the material ends at {end_ns / NS_PER_S:.3f} s"
+        if stated_ns is not None and end_ns + SHORT_BY_NS < stated_ns:
+            self.add("truncated", f"{ends}, but its header promises {stated_ns / NS_PER_S:.3f} s", end_ns)
+        elif breaks_off:
+            self.add("truncated", f"{ends}, because the file was cut short", end_ns)
 
     def summary(self, time_ns: int) -> list[SourceEvent]:
         """Return one event for each kind that occurred more than once."""

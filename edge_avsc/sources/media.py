@@ -21,6 +21,8 @@ from edge_avsc.types import AudioChunk, Item, Role, SourceEnded, SourceEvent, Vi
 
 # A file that fails to yield even one packet this often in a row yields none any more.
 _BAD_READS = 100
+# PyAV finds the end of the planes by a null pointer, which from this many on is not there: it would read wild memory.
+_PLANES_READ_WRONG = 8
 # FFmpeg makes pictures of any text that is named .txt or .nfo.
 _TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")
 
@@ -105,7 +107,7 @@ class MediaSource:
         for decoded in track.decoded():
             samples = track.samples(decoded)
             dropped, index = timeline.place(decoded.pts_ns, len(samples), decoded.after_loss)
-            kept = timeline.count_until(track.stated_end_ns, index) if decoded.last else len(samples)
+            kept = timeline.count_until(track.padding_begins_ns, index) if decoded.last else len(samples)
             for event in track.notes.take():
                 yield end_ns, event
             for start, block in blocks.put(samples[dropped : dropped + kept], index):
@@ -182,7 +184,8 @@ class _Track:
         self._decoding = chain((first,), decoding, (None,))
         self.step_ns = _container.step_ns(self._stream) if self._role == "video" else 0
         self.rate_hz: int = first.frame.sample_rate if self._role == "audio" else 0
-        self.stated_end_ns = _container.stated_end_ns(self._container, self._stream)
+        self._stated_end_ns = _container.stated_end_ns(self._container, self._stream)
+        self.padding_begins_ns = _container.padding_begins_ns(self._container, self._stated_end_ns)
         return None
 
     def pictures(self, picture_px: int) -> Pictures:
@@ -204,19 +207,21 @@ class _Track:
         import av
 
         frame, first = decoded.frame, self._first
-        found = (frame.sample_rate, frame.layout.name)
-        if found == (first.sample_rate, first.layout.name):
+        found, wanted = (frame.sample_rate, frame.layout.name), (first.sample_rate, first.layout.name)
+        channels = len(first.layout.channels)
+        if found == wanted and not (frame.format.is_planar and channels >= _PLANES_READ_WRONG):
             self._resampler = None
             return as_float(frame)
         if self._resampler is None or self._resampled_from != found:
-            self._resampler, self._resampled_from = av.AudioResampler("fltp", first.layout, first.sample_rate), found
-            what = f"the format changes to {found[0]} Hz, {found[1]}; it is converted to that of the beginning"
-            self.notes.add("format", what, decoded.pts_ns or 0)
-        return joined([as_float(part) for part in self._resampler.resample(frame)], len(first.layout.channels))
+            self._resampler, self._resampled_from = av.AudioResampler("flt", first.layout, first.sample_rate), found
+            if found != wanted:
+                what = f"the format changes to {found[0]} Hz, {found[1]}; it is converted to that of the beginning"
+                self.notes.add("format", what, decoded.pts_ns or 0)
+        return joined([as_float(part) for part in self._resampler.resample(frame)], channels)
 
     def ending(self, end_ns: int) -> Iterator[tuple[int, Item]]:
         """Yield what is to be said at the end, and the end itself."""
-        self.notes.ending(end_ns, self.stated_end_ns, self._breaks_off, self._lost_packets, self._damaged_frames)
+        self.notes.ending(end_ns, self._stated_end_ns, self._breaks_off, self._lost_packets, self._damaged_frames)
         for event in [*self.notes.take(), *self.notes.summary(end_ns)]:
             yield end_ns, event
         yield end_ns, SourceEnded(self._role, end_ns)
@@ -259,7 +264,7 @@ class _Track:
             if packet.size:
                 self._lost_packets, bad_reads = self._lost_packets + bad_reads, 0
             yield packet
-        self._breaks_off = bad_reads > 0
+        self._breaks_off = bad_reads > 0 or _container.is_cut_riff(self._path)
 
     def _time_ns(self, ticks: int | None, time_base: Any) -> int | None:
         if ticks is None:
