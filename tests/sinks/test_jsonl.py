@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge_avsc.errors import ConfigError, EdgeAvscError
 from edge_avsc.sinks import OutputClosedError
@@ -23,6 +28,12 @@ UNTIMED = (
 TIMED = (
     UNTIMED.replace('"scene_label"', '"time":"T7000000000","scene_label"', 1)[:-1]
     + ',"latency_ms":{"wait":17.0,"audio":0.7,"image":2.3,"fusion":0.1,"close_to_label":1.1}}'
+)
+
+
+ESTIMATE = SceneEstimate(
+    *("clip.mp4", 0, 0, 10**9, 10**9, "a", 1.0, {}, {}, "av", True, 1.0, 1.0, None),
+    latency=None,
 )
 
 
@@ -75,6 +86,23 @@ def test_the_confidence_is_the_largest_printed_probability(make_estimate: Callab
     line = json.loads(estimate_line(make_estimate(probabilities=probabilities, confidence=0.6667), timed=False))
     assert line["confidence"] == max(line["probabilities"].values()) == 0.666666
     assert list(line["probabilities"]) == ["a", "b", "c"]
+
+
+@given(st.lists(st.floats(), min_size=1, max_size=12), st.floats() | st.none(), st.text())
+def test_whatever_comes_the_line_is_strict_json_and_one_line(values: list[float], skew_ms: float, stream: str) -> None:
+    probabilities = {f"label {n}": value for n, value in enumerate(values)}
+    changes: dict[str, Any] = {"probabilities": probabilities, "window_probabilities": probabilities}
+    estimate = replace(ESTIMATE, stream=stream, av_skew_ms=skew_ms, **changes)
+    line = estimate_line(estimate, timed=True, utc=utc)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    assert "\n" not in line
+    parsed = json.loads(line, parse_constant=refuse)
+    assert parsed["stream"] == stream
+    for value, printed in zip(values, parsed["probabilities"].values(), strict=True):
+        assert printed == pytest.approx(value, abs=5.1e-7) if math.isfinite(value) else printed is None
 
 
 def test_an_event_is_these_bytes(lost_camera: StreamEvent) -> None:
