@@ -1,0 +1,155 @@
+"""From two trained encoders to the experts of the fusion head: corrections, "none of ours" from sound, temperatures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy import float32, float64, int64
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from edge_avsc.features import LogMel
+from edge_avsc.training.classes import GROUPS, LABELS, NONE, group_of
+from edge_avsc.training.fusion import Experts
+from edge_avsc.training.picture_data import Pictures
+from edge_avsc.training.sound_data import Recordings, second, seconds_of
+from edge_avsc.training.sounds import SPAN, Lessons
+from edge_avsc.training.spec import AUDIO
+from edge_avsc.training.teachers import SoundTeacher, class_logits
+
+
+@dataclass(frozen=True)
+class TaughtSeconds:
+    """Seconds of unlabelled sound: ``log_mel`` ``[n, 37, 128]``, the teacher's logits ``[n, 10]``, recordings."""
+
+    log_mel: NDArray[float32]
+    teacher: NDArray[float32]
+    names: list[str]
+
+    @property
+    def is_event(self) -> NDArray[np.bool_]:
+        """Return where the second is of a lone sound event, not of a place."""
+        return np.array([name.startswith(_EVENTS) for name in self.names])
+
+
+# ESC-10's names begin with the event: what is heard is no place at all, so it teaches "none of ours".
+_EVENTS = (
+    "Baby_cry",
+    "Chainsaw",
+    "Clock_tick",
+    "Dog_bark",
+    "Fire_crackling",
+    "Helicopter",
+    "Person_sneeze",
+    "Rain",
+    "Rooster",
+    "Sea_waves",
+)
+
+
+def taught_seconds(teacher: SoundTeacher, recordings: Recordings, cache: Path) -> TaughtSeconds:
+    """Return all seconds of *recordings* as they are, with what the teacher says of them; *cache* (.npz) keeps them."""
+    where = seconds_of(recordings)
+    if not cache.is_file():
+        front_end = LogMel(AUDIO)
+        log_mel, logits = [], []
+        for start in tqdm(range(0, len(where), 128), desc=cache.stem, mininterval=5.0):
+            heard = np.stack([second(recordings, *place) for place in where[start : start + 128]])
+            logits.append(class_logits(teacher, heard))
+            log_mel.append(np.stack([front_end.columns(one[:SPAN]) for one in heard]))
+        np.savez(cache, log_mel=np.concatenate(log_mel), teacher=np.concatenate(logits))
+    stored = np.load(cache)
+    return TaughtSeconds(stored["log_mel"], stored["teacher"], [recordings.names[i] for i, _ in where])
+
+
+def make_experts(
+    sound: Any, picture: Any, seconds: TaughtSeconds, weights: NDArray[float64], data: Pictures, strange: Lessons
+) -> Experts:
+    """Turn an AudioClassifier and an ImageClassifier into experts.
+
+    seconds, weights: unlabelled sound that they were trained on, and each second's weight. data: the training pictures.
+    strange: views of sound that was kept out; how far the student strays from the teacher there sets its temperature.
+    """
+    with torch.inference_mode():
+        parts = [sound.encoder(torch.from_numpy(seconds.log_mel[i : i + 256])) for i in range(0, len(weights), 256)]
+        embeddings = torch.cat(parts)
+        posterior = torch.log_softmax(sound.head(embeddings), 1)
+        mean = (posterior * torch.from_numpy(weights / weights.sum()).float()[:, None]).sum(0)
+        said = sound(torch.from_numpy(strange.log_mel)) - mean
+        temperature = _soft_temperature(said, torch.softmax(torch.from_numpy(strange.maps).mean((2, 3)), 1))
+    weight, bias = _event_direction(embeddings.clone(), torch.from_numpy(seconds.is_event).float())
+    return Experts(
+        sound_weight=sound.head.weight.detach(),
+        sound_bias=(sound.head.bias - mean).detach(),
+        picture_weight=picture.head.weight.detach(),
+        picture_bias=picture.head.bias.detach(),
+        group_of_category=[group_of(name) for name in data.names],
+        picture_priors=[float((data.groups == g).mean()) for g in range(len(GROUPS))],
+        sound_none_weight=weight,
+        sound_none_bias=bias,
+        sound_temperature=temperature,
+        picture_temperature=1.0,
+    )
+
+
+def _soft_temperature(logits: Any, wanted: Any) -> float:
+    """Return the temperature in 0.5..5 with the least cross-entropy against the distributions *wanted*."""
+    grid = [0.5 * 1.05**step for step in range(48)]
+    losses = [float(-(wanted * torch.log_softmax(logits / t, 1)).sum(1).mean()) for t in grid]
+    return round(grid[losses.index(min(losses))], 3)
+
+
+def _event_direction(embeddings: Any, is_event: Any) -> tuple[Any, float]:
+    """Return weight ``[1, 128]`` and bias of a logistic regression of events against places, both equally frequent."""
+    weight = torch.zeros(1, embeddings.shape[1], requires_grad=True)
+    bias = torch.zeros(1, requires_grad=True)
+    scale = embeddings.std(0) + 1e-3
+    optimiser = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
+    ratio = (1 - is_event).sum() / is_event.sum()
+
+    def loss() -> Any:
+        optimiser.zero_grad()
+        logits = ((embeddings / scale) @ weight.T + bias)[:, 0]
+        value = torch.nn.functional.binary_cross_entropy_with_logits(logits, is_event, pos_weight=ratio)
+        value = value + 0.01 * weight.square().sum()
+        value.backward()
+        return value
+
+    optimiser.step(loss)
+    return (weight / scale).detach(), float(bias.detach())
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pictures and seconds of sound of the same class, none of them trained on: row numbers and the class."""
+
+    pictures: NDArray[int64]
+    sounds: NDArray[int64]
+    labels: NDArray[int64]
+
+
+def class_pairs(data: Pictures, teacher_logits: NDArray[float32], seed: int, per_picture: int = 4) -> Pairs:
+    """Pair each labelled picture with seconds that the teacher gives its class; vehicles take turns.
+
+    A bus's inside is a bus half of the time, a metro or a tram otherwise: as VEHICLE_SHARES says.
+    """
+    random = np.random.default_rng(seed)
+    shares = np.exp(teacher_logits - teacher_logits.max(1, keepdims=True)).astype(float64)
+    shares /= shares.sum(1, keepdims=True)
+    pictures, sounds, labels = [], [], []
+    for row in np.flatnonzero(data.groups != NONE):
+        group = GROUPS[data.groups[row]]
+        names = ["bus", "bus", "metro", "tram"] if group == "bus" else [group] * per_picture
+        for name in names:
+            label = LABELS.index(name)
+            likely = shares[:, label] * (shares[:, label] > 0.5)
+            if likely.sum() == 0:
+                likely = shares[:, label]
+            pictures.append(row)
+            sounds.append(random.choice(len(likely), p=likely / likely.sum()))
+            labels.append(label)
+    return Pairs(np.array(pictures, int64), np.array(sounds, int64), np.array(labels, int64))

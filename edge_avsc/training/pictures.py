@@ -1,0 +1,120 @@
+"""Teach the image encoder: EfficientNet-Lite0, first weights from ImageNet, on the categories of MiniPlaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy import float32, int64, uint8
+from numpy.typing import NDArray
+from torch.nn.functional import cross_entropy
+
+from edge_avsc.training.classes import GROUPS, group_of
+from edge_avsc.training.picture_data import Pictures
+from edge_avsc.training.schedule import Run
+from edge_avsc.training.spec import IMAGE
+
+BATCH = 48
+
+
+def augmented(image: NDArray[uint8], random: np.random.Generator) -> NDArray[float32]:
+    """Return a random view of *image*, float32 RGB in 0..255 of the same shape, as a poor camera might have seen it."""
+    size = image.shape[0]
+    view = cv2.warpAffine(
+        image, _random_crop(size, random), (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+    )
+    if random.random() < 0.2:
+        view = cv2.GaussianBlur(view, (0, 0), random.uniform(0.4, 1.5))
+    if random.random() < 0.25:
+        quality = int(random.integers(20, 80))
+        packed = cv2.imencode(".jpg", view, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        view = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))
+    return _relit(view.astype(float32), random)
+
+
+def _random_crop(size: int, random: np.random.Generator) -> NDArray[float32]:
+    area, aspect = random.uniform(0.4, 1.0), np.exp(random.uniform(np.log(0.75), np.log(1.6)))
+    width, height = min(1.0, np.sqrt(area * aspect)), min(1.0, np.sqrt(area / aspect))
+    left, top = random.uniform(0, 1 - width), random.uniform(0, 1 - height)
+    angle = np.deg2rad(random.uniform(-12, 12)) if random.random() < 0.5 else 0.0
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    scale = np.diag([1 / width, 1 / height])
+    if random.random() < 0.5:
+        scale[0, 0] = -scale[0, 0]
+    middle = np.array([left + width / 2, top + height / 2]) * size
+    matrix = scale @ turn
+    shift = np.array([size / 2, size / 2]) - matrix @ middle
+    return np.concatenate([matrix, shift[:, None]], axis=1).astype(float32)
+
+
+def _relit(view: NDArray[float32], random: np.random.Generator) -> NDArray[float32]:
+    grey = view.mean(axis=2, keepdims=True)
+    view = grey + (view - grey) * float32(random.uniform(0.4, 1.5))
+    view = (view - view.mean()) * float32(random.uniform(0.6, 1.4)) + view.mean()
+    view = view * random.uniform(0.85, 1.15, 3).astype(float32)
+    exposure = random.uniform(0.25, 0.7) if random.random() < 0.2 else random.uniform(0.7, 1.35)
+    view = view * float32(exposure)
+    if random.random() < 0.3:
+        noise = random.standard_normal(view.shape, float32)
+        view = view + noise * float32(random.uniform(2, 14))
+    return np.clip(view, 0, 255).astype(float32)
+
+
+def to_input(views: NDArray[float32]) -> NDArray[float32]:
+    """Turn RGB ``[n, s, s, 3]`` in 0..255 into the encoder's input ``[n, 3, s, s]``, as ``normalised_picture`` does."""
+    mean = np.asarray(IMAGE.normalisation.mean, float32) * float32(255)
+    scale = float32(1) / (np.asarray(IMAGE.normalisation.std, float32) * float32(255))
+    return np.ascontiguousarray(((views - mean) * scale).transpose(0, 3, 1, 2))
+
+
+def batches(
+    data: Pictures, size: int, random: np.random.Generator
+) -> Iterator[tuple[NDArray[float32], NDArray[int64]]]:
+    """Yield augmented batches without end, each epoch in a new order."""
+    while True:
+        order = random.permutation(len(data.images))
+        for start in range(0, len(order) - size + 1, size):
+            chosen = order[start : start + size]
+            views = np.stack([augmented(data.images[i], random) for i in chosen])
+            yield to_input(views), data.categories[chosen]
+
+
+def train(model: Any, data: Pictures, path: Path, *, epochs: float, minutes: float, seed: int) -> None:
+    """Fine-tune *model* (an ImageClassifier) in place; the run is saved in *path* and resumed from there."""
+    torch.manual_seed(seed)
+    random = np.random.default_rng(seed)
+    groups = torch.tensor([group_of(name) for name in data.names])
+    optimiser = torch.optim.AdamW(
+        [{"params": model.trunk_parameters(), "lr": 3e-4}, {"params": model.head_parameters(), "lr": 1.5e-3}],
+        weight_decay=0.05,
+    )
+    run = Run(model, optimiser, path, steps=round(epochs * len(data.images) / BATCH), minutes=minutes)
+    model.train()
+    for inputs, categories in batches(data, BATCH, random):
+        if run.done() >= 1:
+            break
+        run.learn(_mixed_loss(model, torch.from_numpy(inputs), torch.from_numpy(categories), groups, random))
+    run.finish()
+
+
+def _mixed_loss(model: Any, inputs: Any, categories: Any, groups: Any, random: np.random.Generator) -> Any:
+    if random.random() >= 0.3:
+        return _loss(model(inputs), categories, groups)
+    share, other = float(random.beta(0.4, 0.4)), torch.from_numpy(random.permutation(len(inputs)))
+    logits = model(share * inputs + (1 - share) * inputs[other])
+    return share * _loss(logits, categories, groups) + (1 - share) * _loss(logits, categories[other], groups)
+
+
+def _loss(logits: Any, categories: Any, groups: Any) -> Any:
+    fine = cross_entropy(logits, categories, label_smoothing=0.1)
+    coarse = cross_entropy(grouped(logits, groups), groups[categories], label_smoothing=0.05)
+    return 0.5 * fine + coarse
+
+
+def grouped(logits: Any, groups: Any) -> Any:
+    """Return the log-sum-exp of the category logits ``[n, c]`` in each group: ``[n, len(GROUPS)]``."""
+    return torch.stack([torch.logsumexp(logits[:, groups == g], dim=1) for g in range(len(GROUPS))], dim=1)

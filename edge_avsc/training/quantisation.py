@@ -1,0 +1,54 @@
+"""Int8 exports of an encoder: one for CPUs, one for TensorRT."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import onnx
+from numpy import float32
+from numpy.typing import NDArray
+
+from edge_avsc.training.export import tidy
+
+
+class _Examples:
+    """Feeds calibration examples one by one, as ONNX Runtime's calibrator wants them."""
+
+    def __init__(self, name: str, examples: NDArray[float32]) -> None:
+        self._rows: Iterator[dict[str, Any]] = ({name: examples[i : i + 1]} for i in range(len(examples)))
+
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self._rows, None)
+
+
+def quantise(source: Path, target: Path, examples: NDArray[float32], device: Literal["cpu", "trt"]) -> None:
+    """Write the int8 QDQ form of *source*, with ranges from *examples* ``[n, ...]``.
+
+    cpu: unsigned activations, signed weights per channel (U8S8). trt: symmetric S8S8, biases left in float.
+    """
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    CalibrationDataReader.register(_Examples)
+    name = onnx.load(source).graph.input[0].name
+    trt = device == "trt"
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(target),
+            _Examples(name, examples),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QInt8 if trt else QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            extra_options={"ActivationSymmetric": trt, "WeightSymmetric": True, "QuantizeBias": not trt},
+        )
+    model = onnx.load(target)
+    tidy(model)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, target)

@@ -1,0 +1,86 @@
+"""Labelled recordings in TAU layout, cut into the windows that the product would score. Validation only."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy import float32, int64
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from edge_avsc.features import LogMel, normalised_picture, square_picture
+from edge_avsc.training.classes import LABELS
+from edge_avsc.training.sound_data import RATE_HZ, read_sound
+from edge_avsc.training.spec import AUDIO, IMAGE
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of 1 s that do not overlap.
+
+    log_mel: ``[n, 37, 128]``. pictures: ``[n, 2, 3, 128, 128]``, or None where the recordings have none.
+    labels: ``[n]``, index in LABELS. clips: ``[n]``, which recording.
+    """
+
+    log_mel: NDArray[float32]
+    pictures: NDArray[float32] | None
+    labels: NDArray[int64]
+    clips: NDArray[int64]
+
+
+def read_windows(folder: Path, split: str, cache: Path) -> Windows:
+    """Read all windows of ``folder/evaluation_setup/split``; *cache* (.npz) keeps them."""
+    if not cache.is_file():
+        _cut(folder, split, cache)
+    stored = np.load(cache)
+    pictures = stored["pictures"]
+    return Windows(stored["log_mel"], pictures if len(pictures) else None, stored["labels"], stored["clips"])
+
+
+def _cut(folder: Path, split: str, cache: Path) -> None:
+    log_mel, pictures, labels, clips = [], [], [], []
+    with (folder / "evaluation_setup" / split).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    for clip, row in enumerate(tqdm(rows, desc=split, mininterval=5.0)):
+        sound = window_columns(read_sound(folder / row["filename_audio"]))
+        if row["filename_video"]:
+            seen = window_pictures(folder / row["filename_video"])
+            sound = sound[: len(seen)]
+            pictures.append(seen[: len(sound)])
+        log_mel.append(sound)
+        labels += [LABELS.index(row["scene_label"])] * len(sound)
+        clips += [clip] * len(sound)
+    np.savez(
+        cache,
+        log_mel=np.concatenate(log_mel),
+        pictures=np.concatenate(pictures) if pictures else np.empty(0, float32),
+        labels=np.array(labels),
+        clips=np.array(clips),
+    )
+
+
+def window_columns(sound: NDArray[float32]) -> NDArray[float32]:
+    """Return the log-mel columns of each whole second of *sound* ``[t]``: ``[n, 37, 128]``."""
+    columns = LogMel(AUDIO).columns(sound)
+    step = RATE_HZ // AUDIO.hop_samples
+    windows = len(sound) // RATE_HZ
+    return np.stack([columns[k * step : k * step + AUDIO.columns] for k in range(windows)])
+
+
+def window_pictures(path: Path) -> NDArray[float32]:
+    """Return the two wanted pictures of each whole second of a video: ``[n, 2, 3, 128, 128]``."""
+    import av
+
+    pictures: list[NDArray[float32]] = []
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        for frame in container.decode(stream):
+            if frame.time is not None and frame.time >= (len(pictures) + 0.5) / IMAGE.frames_per_s:
+                square = square_picture(frame.to_ndarray(format="rgb24"), IMAGE)
+                pictures.append(normalised_picture(square, IMAGE))
+    whole = len(pictures) // IMAGE.frames_per_s
+    shape = (whole, IMAGE.frames_per_s, 3, IMAGE.size_px, IMAGE.size_px)
+    return np.stack(pictures[: whole * IMAGE.frames_per_s]).reshape(shape)

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from edge_avsc.training.classes import GROUPS, LABELS
+from edge_avsc.training.fusion import Experts, FusionHead, best_temperature, log_loss
+
+
+@pytest.fixture
+def head() -> FusionHead:
+    generator = torch.Generator().manual_seed(1)
+    experts = Experts(
+        sound_weight=torch.randn(10, 128, generator=generator) / 8,
+        sound_bias=torch.zeros(10),
+        picture_weight=torch.randn(18, 128, generator=generator) / 8,
+        picture_bias=torch.zeros(18),
+        group_of_category=[i % len(GROUPS) for i in range(18)],
+        picture_priors=[1 / len(GROUPS)] * len(GROUPS),
+        sound_none_weight=torch.randn(1, 128, generator=generator) / 8,
+        sound_none_bias=0.0,
+        sound_temperature=1.2,
+        picture_temperature=1.0,
+    )
+    fusion = FusionHead(experts)
+    fusion.eval()
+    return fusion
+
+
+def test_an_absent_modality_has_no_influence_whatever_it_holds(head: FusionHead) -> None:
+    known, junk = torch.randn(4, 128), torch.full((4, 128), float("nan"))
+    heard, seen = torch.tensor([[1.0, 0.0]] * 4), torch.tensor([[0.0, 1.0]] * 4)
+    for inputs, blank in (
+        ((known, junk, heard), (known, known * 0, heard)),
+        ((junk, known, seen), (known * 0, known, seen)),
+    ):
+        for one, other in zip(head(*inputs), head(*blank), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_both_is_the_product_of_the_two(head: FusionHead) -> None:
+    audio, image = torch.randn(4, 128), torch.randn(4, 128)
+    logits = {p: head(audio, image, torch.tensor([p] * 4))[0] for p in ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0))}
+    torch.testing.assert_close(logits[1.0, 1.0], logits[1.0, 0.0] + logits[0.0, 1.0])
+
+
+def test_pictures_leave_bus_metro_and_tram_to_the_sound(head: FusionHead) -> None:
+    logits = head(torch.zeros(64, 128), torch.randn(64, 128), torch.tensor([[0.0, 1.0]] * 64))[0]
+    bus, metro, tram = (logits[:, LABELS.index(name)] for name in ("bus", "metro", "tram"))
+    torch.testing.assert_close(metro, tram)
+    assert bool((bus > metro).all())
+
+
+def test_the_best_temperature_undoes_a_scale() -> None:
+    random = np.random.default_rng(1)
+    logits = random.standard_normal((20_000, 10))
+    labels = (logits + random.gumbel(size=logits.shape)).argmax(1)
+    assert best_temperature(logits, labels) == pytest.approx(1.0, rel=0.06)
+    assert best_temperature(logits * 2, labels) == pytest.approx(2.0, rel=0.06)
+    assert log_loss(logits * 2, labels, 2.0) == pytest.approx(log_loss(logits, labels))

@@ -1,0 +1,52 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+import onnx
+import torch
+
+from edge_avsc.training.export import IR, OPSET, export
+from edge_avsc.training.inference import Graph
+from edge_avsc.training.networks import AudioClassifier, AudioEncoder, SameConv
+
+
+def exported(model: Any, path: Path, shape: tuple[int, ...]) -> Graph:
+    export(model, path, {"x": shape}, ["y"])
+    stored = onnx.load(path)
+    assert stored.ir_version <= IR
+    assert [entry.version for entry in stored.opset_import] == [OPSET]
+    assert not any(node.op_type == "Pad" for node in stored.graph.node)
+    return Graph(path)
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_the_padding_of_strided_convolutions_is_in_the_onnx_convolution(kernel: int, tmp_path: Path) -> None:
+    model = torch.nn.Sequential(SameConv(2, 3, kernel, 2), SameConv(3, 3, kernel, 1))
+    x = torch.randn(3, 2, 16, 16)
+    with torch.no_grad():
+        wanted = model(x).numpy()
+    assert wanted.shape == (3, 3, 8, 8)
+    found = exported(model, tmp_path / "x.onnx", (2, 16, 16))(x.numpy())[0]
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_the_audio_encoder_is_the_same_as_onnx_for_any_batch(tmp_path: Path) -> None:
+    encoder = AudioEncoder().eval()
+    graph = exported(encoder, tmp_path / "audio.onnx", (37, 128))
+    for batch in (1, 3):
+        x = torch.randn(batch, 37, 128)
+        with torch.no_grad():
+            np.testing.assert_allclose(graph(x.numpy())[0], encoder(x).numpy(), atol=1e-4)
+
+
+def test_pooling_the_logit_map_gives_the_logits_of_the_pooled_embedding() -> None:
+    model = AudioClassifier(AudioEncoder(), 10).eval()
+    x = torch.randn(2, 37, 128)
+    with torch.no_grad():
+        torch.testing.assert_close(model.dense(x).mean((2, 3)), model(x), rtol=1e-4, atol=1e-4)
+        assert model.dense(x).shape == (2, 10, 5, 8)
