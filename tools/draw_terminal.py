@@ -1,6 +1,6 @@
 """Draws the README's picture of the terminal view, .github/terminal.svg, from a real replay.
 
-python tools/draw_terminal.py                        the demonstration at its own pace, so that latencies are real
+python tools/draw_terminal.py --until-s 17           the demonstration at its own pace, so that latencies are real
 python tools/draw_terminal.py clip.mp4 --until-s 8   a recording, as it looks 8 s into it
 """
 
