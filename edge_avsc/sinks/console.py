@@ -50,7 +50,8 @@ def make_console(
     live view.
     """
     encoding = (stream.encoding or "").lower().replace("-", "")
-    if changes_only or not stream.isatty() or environ.get("TERM", "dumb") == "dumb" or encoding != "utf8":
+    simple = environ.get("TERM") in ("dumb", "unknown") or encoding != "utf8"
+    if changes_only or simple or not stream.isatty():
         return PlainConsole(stream, changes_only=changes_only, counters=counters)
     return LiveConsole(Console(file=stream, no_color=bool(environ.get("NO_COLOR")), highlight=False), counters=counters)
 

@@ -198,7 +198,7 @@ def test_a_terminal_that_is_gone_is_one_clear_sentence(wide_estimate: SceneEstim
         (Terminal(), {"TERM": "xterm-256color"}, LiveConsole),
         (Terminal(), {"TERM": "xterm-256color", "NO_COLOR": "1"}, LiveConsole),
         (Terminal(), {"TERM": "dumb"}, PlainConsole),
-        (Terminal(), {}, PlainConsole),
+        (Terminal(), {}, LiveConsole),
         (io.StringIO(), {"TERM": "xterm-256color"}, PlainConsole),
     ],
 )
