@@ -82,14 +82,31 @@ def _add_replay(verbs: argparse._SubParsersAction[argparse.ArgumentParser], comm
         description="Label recordings. Without FILE the built-in demonstration, test://demo, is played.",
         epilog=EXIT_CODES,
     )
-    replay.add_argument("files", nargs="*", metavar="FILE", help="a video or sound file; several play one by one")
-    replay.add_argument("--audio", metavar="FILE", help="the sound of one recording, apart from its picture")
-    replay.add_argument("--video", metavar="FILE", help="the picture of one recording, apart from its sound")
+    replay.add_argument(
+        "files", nargs="*", type=_name, metavar="FILE", help="a video or sound file; several play one by one"
+    )
+    replay.add_argument(
+        "--audio", type=_name, metavar="FILE", help="the sound of one recording, apart from its picture"
+    )
+    replay.add_argument(
+        "--video", type=_name, metavar="FILE", help="the picture of one recording, apart from its sound"
+    )
     replay.add_argument("--config", metavar="YAML", help="a configuration; options given here come before it")
     replay.add_argument("--model", metavar="DIR", help="a bundle's folder or shipped name (default: avsc-lite)")
     replay.add_argument("--hop-s", type=float, metavar="S", help="seconds from window to window (default: 0.5)")
     replay.add_argument("--speed", type=_speed, metavar="max|FLOAT", help="1 is as it was recorded (default: max)")
-    replay.add_argument("--jsonl", metavar="PATH|-", help="write a JSON line for each estimate; - is stdout")
+    replay.add_argument(
+        "--jsonl",
+        type=_name,
+        metavar="PATH|-",
+        help="write a JSON line for each estimate; - is stdout, and nothing else",
+    )
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
 
 
 def _speed(text: str) -> float | None:
@@ -157,9 +174,10 @@ def _open_sinks(
     console: PlainConsole | LiveConsole | None = None
     if jsonl:
         sinks.append(opened.enter_context(JsonlSink(jsonl.path, append=False, timed=player.paced, utc=player.utc)))
-    if config.sinks.console:
-        stream = sys.stderr if jsonl and jsonl.path == "-" else sys.stdout
-        console = make_console(stream, changes_only=config.sinks.console.changes_only, counters=player.health.counters)
+    # JSON lines on stdout are for a program; a view for people in the same terminal would tear them apart.
+    if config.sinks.console and not (jsonl and jsonl.path == "-"):
+        changes_only = config.sinks.console.changes_only
+        console = make_console(sys.stdout, changes_only=changes_only, counters=player.health.counters)
         opened.enter_context(console)
         sinks.append(console)
     return sinks, console

@@ -24,6 +24,8 @@ from edge_avsc.video_track import WantedFrames
 
 Source: TypeAlias = MediaSource | SyntheticSource
 DEMO = "test://demo"
+BLOCK_SAMPLES = 4096
+"""Decoders give smaller blocks; when nobody waits for them, fewer and larger ones cost less."""
 
 
 class Player:
@@ -49,7 +51,7 @@ class Player:
         self._hop_ns = hop_ns
         self._speed = speed
         self._smoothing = smoothing
-        self._block_samples = block_samples
+        self._block_samples = block_samples or (None if self.paced else BLOCK_SAMPLES)
         self._anchor: UtcAnchor | None = None
 
     def utc(self, time_ns: int) -> str:

@@ -55,7 +55,10 @@ def recordings(
 ) -> list[tuple[str, StreamConfig]]:
     """Return the streams, each with its name, that *files* are, and *audio* and *video* together."""
     from edge_avsc.config import SourceConfig, StreamConfig
+    from edge_avsc.errors import ConfigError
 
+    if "" in map(str, files):
+        raise ConfigError("The name of a recording is empty; name a file, or test://demo.")
     streams = [(str(file), StreamConfig(media=SourceConfig(uri=str(file)))) for file in files]
     if audio or video:
         parts = {role: SourceConfig(uri=str(file)) for role, file in (("audio", audio), ("video", video)) if file}

@@ -14,6 +14,8 @@ import pytest
 from edge_avsc.cli import main
 from recordings import Pictures, Sound, cut, flip, write_recording
 
+SCRIPT = str(Path(sys.executable).with_name("edge-avsc"))
+
 
 def run(*args: str | Path) -> int:
     try:
@@ -49,7 +51,7 @@ def test_demo_is_what_replay_plays_without_a_file(
 
 
 def test_json_lines_to_stdout_leave_nothing_else_there(clip: Path, tiny_folder: Path) -> None:
-    command = [sys.executable, "-m", "edge_avsc.cli", "replay", str(clip), "--model", str(tiny_folder), "--jsonl", "-"]
+    command = [SCRIPT, "replay", str(clip), "--model", str(tiny_folder), "--jsonl", "-"]
     runs = [subprocess.run(command, capture_output=True, check=True).stdout for _ in range(2)]
     assert runs[0] == runs[1]
     lines = [json.loads(line) for line in runs[0].splitlines()]
@@ -66,7 +68,7 @@ def test_paced_lines_have_times(clip: Path, tiny_folder: Path, tmp_path: Path) -
 
 
 def test_reader_that_goes_away_is_no_error(clip: Path, tiny_folder: Path) -> None:
-    command = [sys.executable, "-m", "edge_avsc.cli", "replay", *[str(clip)] * 40]
+    command = [SCRIPT, "replay", *[str(clip)] * 40]
     with subprocess.Popen(
         [*command, "--model", str(tiny_folder), "--jsonl", "-", "--hop-s", "0.05"],
         stdout=subprocess.PIPE,
