@@ -26,6 +26,14 @@ CODECS: dict[str, tuple[str | None, str]] = {
 }
 """Picture and sound codec for each suffix."""
 
+FAST: dict[str, dict[str, str]] = {
+    "libx264": {"preset": "veryfast"},
+    "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
+    "libvpx": {"deadline": "realtime", "cpu-used": "8"},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
+}
+"""What makes an encoder quick, where it is slow by itself."""
+
 
 def write_demo(path: Path, demo: Demo, video_codec: str | None = None, audio_codec: str | None = None) -> None:
     """Write *demo* to *path*, whose suffix chooses the container and, unless named, the codecs."""
@@ -49,7 +57,7 @@ def write_demo(path: Path, demo: Demo, video_codec: str | None = None, audio_cod
 
 
 def _add_video(container: Any, codec: str, demo: Demo) -> Any:
-    stream = container.add_stream(codec, rate=demo.frames_per_s)
+    stream = container.add_stream(codec, rate=demo.frames_per_s, options=FAST.get(codec, {}))
     height, width = demo.image(0).shape[:2]
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     stream.bit_rate = 1_000_000

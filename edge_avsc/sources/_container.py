@@ -10,7 +10,7 @@ from typing import Any
 from edge_avsc.types import NS_PER_MS, NS_PER_S, Role
 
 # Containers whose header states the duration; others are estimated from the bit rate.
-_STATES_DURATION = ("mov", "matroska", "wav", "avi", "flac")
+_STATES_DURATION = ("mov", "matroska", "wav", "avi", "flac", "ogg")
 _STILL_CODECS = ("mjpeg", "png", "bmp", "gif", "webp")
 # Matroska's writers state each track's duration in a tag.
 _HOURS = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")

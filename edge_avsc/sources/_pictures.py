@@ -46,7 +46,7 @@ class Pictures:
         width, height = _shrunk(frame.width, frame.height, self._min_side_px)
         image: NDArray[uint8] = self._reformat(frame, width, height, "rgb24").to_ndarray()
         turns = _quarter_turns(frame, self._rotation)
-        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+        return np.ascontiguousarray(np.rot90(image, turns))
 
     def _reformat(self, frame: Any, width: int, height: int, name: str) -> Any:
         options: dict[str, Any] = {"width": width, "height": height, "format": name, "interpolation": "AREA"}

@@ -44,11 +44,13 @@ class Notes:
 
     def ending(self, end_ns: int, stated_ns: int | None, breaks_off: bool, lost: int, damaged: int) -> None:
         """Tell what the end shows: *lost* packets, *damaged* frames, and material that ends before the *stated* end."""
-        if lost or damaged:
-            what = f"{lost} packet{'s' * (lost != 1)} could not be decoded"
-            self.add("damaged", what + (f" and {damaged} frames are damaged" if damaged else ""), end_ns)
+        losses = [f"packets that could not be decoded: {lost}"] if lost else []
+        losses += [f"frames that are damaged: {damaged}"] if damaged else []
+        if losses:
+            self.add("damaged", f"there are {', '.join(losses)}", end_ns)
         ends = f"the material ends at {end_ns / NS_PER_S:.3f} s"
-        if stated_ns is not None and end_ns + SHORT_BY_NS < stated_ns:
+        # Where timestamps broke, the header speaks of another time.
+        if stated_ns is not None and end_ns + SHORT_BY_NS < stated_ns and "timestamps" not in self._counts:
             self.add("truncated", f"{ends}, but its header promises {stated_ns / NS_PER_S:.3f} s", end_ns)
         elif breaks_off:
             self.add("truncated", f"{ends}, because the file was cut short", end_ns)
@@ -71,6 +73,7 @@ class SampleTimeline:
         self._anchor_ns: int | None = None
         self._offset_ns = 0
         self._overlapped = 0
+        self._cuts = True
         self._notes = notes
 
     def time_ns(self, index: int) -> int:
@@ -112,7 +115,6 @@ class SampleTimeline:
     def _follow(self, deviation_ns: int, count: int, tolerance_ns: int) -> int:
         now_ns = self.time_ns(self.index)
         samples = round(deviation_ns * self.rate_hz / NS_PER_S)
-        overlap_limit = OVERLAP_NS * self.rate_hz // NS_PER_S
         if -tolerance_ns <= deviation_ns <= tolerance_ns:
             self._overlapped = 0
             return 0
@@ -120,13 +122,14 @@ class SampleTimeline:
             self._notes.add("gap", _gap(deviation_ns, now_ns), now_ns)
             self.index += samples
             return 0
-        if -OVERLAP_NS <= deviation_ns < 0 and self._overlapped < overlap_limit:
+        if -OVERLAP_NS <= deviation_ns < 0 and self._cuts:
             dropped = min(count, -samples)
             self._overlapped += dropped
+            # Stamps that stand still are broken, and would have everything cut.
+            self._cuts = self._overlapped * NS_PER_S < OVERLAP_NS * self.rate_hz
             self._notes.add("timestamps", _overlap(deviation_ns, now_ns, "the overlap is left out"), now_ns)
             return dropped
         self._offset_ns -= deviation_ns
-        self._overlapped = 0
         self._notes.add("timestamps", _jump(deviation_ns, now_ns), now_ns)
         return 0
 

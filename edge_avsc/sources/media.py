@@ -178,8 +178,7 @@ class _Track:
         decoding = self._decode()
         first = next(decoding, None)
         if first is None:
-            state = "is empty" if not self._lost_packets and not self._breaks_off else "cannot be decoded"
-            return f"The {self._role} track of {self._path} {state}; record it, or copy it from its origin, again."
+            return f"Nothing in {self.notes.subject} can be decoded; record it, or copy it from its origin, again."
         self._first = first.frame
         self._decoding = chain((first,), decoding, (None,))
         self.step_ns = _container.step_ns(self._stream) if self._role == "video" else 0

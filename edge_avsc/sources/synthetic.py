@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import numpy as np
 from numpy import float32, uint8
@@ -188,12 +188,12 @@ class SyntheticSource:
 
 def parse_demo(uri: str) -> Demo:
     """Return the demonstration that *uri* describes; ConfigError for an unknown name or parameter."""
-    parts = urlsplit(uri)
-    name = parts.netloc + parts.path.rstrip("/")
-    if parts.scheme != "test" or name != "demo":
+    address, _, query = uri.partition("?")
+    name = address.removeprefix("test://").rstrip("/")
+    if not address.startswith("test://") or name != "demo":
         raise ConfigError(f"'{uri}' is no built-in recording; use test://demo.{nearest(name, ['demo'])}")
     settings: dict[str, float] = {}
-    for key, text in parse_qsl(parts.query, keep_blank_values=True):
+    for key, text in parse_qsl(query, keep_blank_values=True):
         if key not in _LIMITS:
             known = ", ".join(_LIMITS)
             raise ConfigError(f"'{key}' is no parameter of test://demo; it has {known}.{nearest(key, _LIMITS)}")
