@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from edge_avsc import __version__
@@ -15,6 +15,8 @@ from edge_avsc.errors import ConfigError, EdgeAvscError
 
 if TYPE_CHECKING:
     from edge_avsc.config import AppConfig, StreamConfig
+    from edge_avsc.health import Health
+    from edge_avsc.pipeline import Output
     from edge_avsc.player import Player
     from edge_avsc.sinks.base import Sink
     from edge_avsc.sinks.console import LiveConsole
@@ -29,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     args = _parser().parse_args(argv)
-    verb = {"replay": _replay, "schema": _schema, "model": _model}[args.verb]
+    verb = {"replay": _replay, "run": _run, "devices": _devices, "schema": _schema, "model": _model}[args.verb]
     try:
         return verb(args)
     except KeyboardInterrupt:
@@ -65,6 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_replay(verbs, common)
+    live = "label what the machine hears and sees, until it is stopped"
+    run = verbs.add_parser("run", parents=[common], help=live, description=live.capitalize() + ".", epilog=EXIT_CODES)
+    run.add_argument("--config", metavar="YAML", help="a configuration (default: default microphone and first camera)")
+    devices = "list microphones and cameras, each with the URI to paste"
+    verbs.add_parser("devices", parents=[common], help=devices, description=devices.capitalize() + ".")
     schema = "print the JSON schema of the configuration"
     verbs.add_parser("schema", parents=[common], help=schema, description=schema.capitalize() + ".")
     about = "describe a bundle, or check that it computes what it should"
@@ -126,7 +133,8 @@ def _replay(args: argparse.Namespace) -> int:
     player = Player(model, hop_ns(config.hop_s), speed=args.speed, smoothing=config.smoothing)
     worst = 0
     with contextlib.ExitStack() as open_sinks:
-        sinks, console = _open_sinks(config, player, open_sinks)
+        utc = player.utc if player.paced else None
+        sinks, console = _open_sinks(config, open_sinks, utc, player.health, append=False)
         for name, stream in _recordings(args, config):
             try:
                 _play(player, name, stream, sinks)
@@ -156,15 +164,20 @@ def _replay_config(args: argparse.Namespace) -> AppConfig:
 
 
 def _recordings(args: argparse.Namespace, config: AppConfig) -> list[tuple[str, StreamConfig]]:
-    from edge_avsc.player import DEMO
     from edge_avsc.replay import recordings
+    from edge_avsc.sources import DEMO
 
     given = recordings(*args.files, audio=args.audio, video=args.video)
     return given or list(config.streams.items()) or recordings(DEMO)
 
 
 def _open_sinks(
-    config: AppConfig, player: Player, opened: contextlib.ExitStack
+    config: AppConfig,
+    opened: contextlib.ExitStack,
+    utc: Callable[[int], str] | None,
+    health: Health,
+    *,
+    append: bool,
 ) -> tuple[list[Sink], PlainConsole | LiveConsole | None]:
     from edge_avsc.sinks.console import make_console
     from edge_avsc.sinks.jsonl import JsonlSink
@@ -173,29 +186,78 @@ def _open_sinks(
     jsonl = config.sinks.jsonl
     console: PlainConsole | LiveConsole | None = None
     if jsonl:
-        sinks.append(opened.enter_context(JsonlSink(jsonl.path, append=False, timed=player.paced, utc=player.utc)))
+        sinks.append(opened.enter_context(JsonlSink(jsonl.path, append=append, timed=utc is not None, utc=utc)))
     # JSON lines on stdout are for a program; a view for people in the same terminal would tear them apart.
     if config.sinks.console and not (jsonl and jsonl.path == "-"):
         changes_only = config.sinks.console.changes_only
-        console = make_console(sys.stdout, changes_only=changes_only, counters=player.health.counters)
+        console = make_console(sys.stdout, changes_only=changes_only, counters=health.counters)
         opened.enter_context(console)
         sinks.append(console)
     return sinks, console
 
 
 def _play(player: Player, name: str, stream: StreamConfig, sinks: list[Sink]) -> None:
-    from edge_avsc.types import SceneEstimate
-
     estimates = 0
     for output in player.play(name, stream):
-        for sink in sinks:
-            if isinstance(output, SceneEstimate):
-                sink.write(output)
-            else:
-                sink.event(output)
-        estimates += isinstance(output, SceneEstimate)
+        estimates += _send(output, sinks)
     if not estimates:
         _complain(f"{name} is shorter than a window of 1 s, so there is nothing to label.")
+
+
+def _send(output: Output, sinks: list[Sink]) -> bool:
+    """Pass an output to all sinks; return whether it was an estimate."""
+    from edge_avsc.types import SceneEstimate
+
+    for sink in sinks:
+        if isinstance(output, SceneEstimate):
+            sink.write(output)
+        else:
+            sink.event(output)
+    return isinstance(output, SceneEstimate)
+
+
+def _run(args: argparse.Namespace) -> int:
+    import signal
+    import threading
+
+    from edge_avsc.clock import MonotonicClock, UtcAnchor
+    from edge_avsc.live import Monitor
+    from edge_avsc.model import SceneModel
+
+    config = _live_config(args.config)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    clock = MonotonicClock()
+    model = SceneModel.load(config.model, provider=config.provider)
+    monitor = Monitor(config, model, clock=clock, stop=stop)
+    with contextlib.ExitStack() as opened:
+        sinks, console = _open_sinks(config, opened, UtcAnchor.now(clock).iso, monitor.health, append=True)
+        for output in monitor.outputs():
+            _send(output, sinks)
+    if console:
+        console.summary()
+    return 0
+
+
+def _live_config(path: str | None) -> AppConfig:
+    from edge_avsc.config import AppConfig, SourceConfig, StreamConfig, load_config
+
+    if path is None:
+        default = StreamConfig(audio=SourceConfig(uri="default"), video=SourceConfig(uri="default"))
+        return AppConfig(streams={"live": default})
+    config = load_config(path)
+    if not config.streams:
+        raise ConfigError(f"{path} names no streams; add e.g. 'streams: {{live: {{audio: default, video: default}}}}'.")
+    return config
+
+
+def _devices(args: argparse.Namespace) -> int:
+    from edge_avsc.sources import list_devices
+
+    for line in list_devices():
+        print(line)
+    return 0
 
 
 def _schema(args: argparse.Namespace) -> int:

@@ -6,24 +6,19 @@ import contextlib
 import dataclasses
 import heapq
 from collections.abc import Iterator
-from typing import TypeAlias
-from urllib.parse import unquote, urlsplit
 
 from edge_avsc.clock import ReplayClock, UtcAnchor
-from edge_avsc.config import SmoothingConfig, SourceConfig, StreamConfig
+from edge_avsc.config import SmoothingConfig, StreamConfig
 from edge_avsc.errors import ConfigError
 from edge_avsc.health import Health
 from edge_avsc.inbox import Arrival
 from edge_avsc.model import SceneModel
 from edge_avsc.pipeline import Output, ScenePipeline
-from edge_avsc.sources.media import MediaSource
-from edge_avsc.sources.synthetic import SyntheticSource
+from edge_avsc.sources import Recording, open_recording, parts
 from edge_avsc.stream import StreamSettings
-from edge_avsc.types import NS_PER_MS, NS_PER_S, AudioChunk, Item, Latency, Role, SceneEstimate, StreamEvent
+from edge_avsc.types import Item, Latency, Role, SceneEstimate, StreamEvent, available_ns
 from edge_avsc.video_track import WantedFrames
 
-Source: TypeAlias = MediaSource | SyntheticSource
-DEMO = "test://demo"
 BLOCK_SAMPLES = 4096
 """Decoders give smaller blocks; when nobody waits for them, fewer and larger ones cost less."""
 
@@ -65,7 +60,7 @@ class Player:
         with contextlib.ExitStack() as opened:
             sources = [
                 (opened.enter_context(contextlib.closing(self._open(source.uri, roles, latency_ns))), latency_ns)
-                for source, roles, latency_ns in _parts(stream)
+                for source, roles, latency_ns in parts(stream)
             ]
             clock = ReplayClock(self._speed) if self._speed is not None else None
             self._anchor = UtcAnchor.now(clock, self._speed or 1.0) if clock else None
@@ -77,27 +72,23 @@ class Player:
             if self._model.backend.fallback:
                 yield StreamEvent(name, "model", "fallback", self._model.backend.fallback, 0)
             items = (_earlier(source.items(), latency_ns) for source, latency_ns in sources)
-            for item in heapq.merge(*items, key=_order):
+            for item in heapq.merge(*items, key=available_ns):
                 if clock:
-                    clock.wait_until(_order(item))
-                now_ns = clock.now_ns() if clock else _order(item)
+                    clock.wait_until(available_ns(item))
+                now_ns = clock.now_ns() if clock else available_ns(item)
                 for output in pipeline.process((Arrival(name, item, now_ns),), now_ns):
                     yield self._in_real_time(output)
 
-    def _open(self, uri: str, roles: frozenset[Role], latency_ns: int) -> Source:
-        wanted = WantedFrames(0, self._model.bundle.image.frames_per_s)
+    def _open(self, uri: str, roles: frozenset[Role], latency_ns: int) -> Recording:
+        image = self._model.bundle.image
+        wanted = WantedFrames(0, image.frames_per_s)
         # Twice the size leaves the last step, the mean over areas, to the function that training uses too.
-        picture_px = 2 * self._model.bundle.image.size_px
-
-        def wants(time_ns: int) -> bool:
-            return wanted.wants(time_ns - latency_ns)
-
-        if uri.startswith("test:"):
-            return SyntheticSource(
-                uri, roles=roles, wants=wants, picture_px=picture_px, block_samples=self._block_samples
-            )
-        return MediaSource(
-            recording_path(uri), roles=roles, wants=wants, picture_px=picture_px, block_samples=self._block_samples
+        return open_recording(
+            uri,
+            roles,
+            wants=lambda time_ns: wanted.wants(time_ns - latency_ns),
+            picture_px=2 * image.size_px,
+            block_samples=self._block_samples,
         )
 
     def _in_real_time(self, output: Output) -> Output:
@@ -109,35 +100,8 @@ class Player:
         return dataclasses.replace(output, latency=Latency(**real))
 
 
-def recording_path(uri: str) -> str:
-    """Return the path that a plain path or a ``file://`` URI names; ConfigError for what is no recording."""
-
-    if uri.startswith("file://"):
-        return unquote(urlsplit(uri).path)
-    if "://" in uri or uri == "default":
-        raise ConfigError(f"'{uri}' is no recording, so it cannot be replayed; name a file, or test://demo.")
-    return uri
-
-
-def _parts(stream: StreamConfig) -> Iterator[tuple[SourceConfig, frozenset[Role], int]]:
-    """Yield a stream's sources, what is wanted of each, and its latency in nanoseconds."""
-    both: frozenset[Role] = frozenset(("audio", "video"))
-    sound: frozenset[Role] = frozenset(("audio",))
-    for source, roles in ((stream.media, both), (stream.audio, sound), (stream.video, both - sound)):
-        if source is not None:
-            yield source, roles, round(source.latency_ms * NS_PER_MS)
-
-
 def _earlier(items: Iterator[Item], latency_ns: int) -> Iterator[Item]:
     """Take a source's latency off the times of its items."""
     if latency_ns == 0:
         return items
     return (dataclasses.replace(item, time_ns=item.time_ns - latency_ns) for item in items)
-
-
-def _order(item: Item) -> int:
-    """Return when an item would have been there: a chunk at its end, all else at its time."""
-
-    if isinstance(item, AudioChunk):
-        return item.time_ns + len(item.samples) * NS_PER_S // item.rate_hz
-    return item.time_ns

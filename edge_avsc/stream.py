@@ -66,6 +66,7 @@ class Stream:
             epoch_ns=settings.epoch_ns,
             hop_ns=hop_ns,
             max_lateness_ns=max_lateness_ns,
+            count=count,
         )
         self.waiting: list[tuple[int, NDArray[uint8]]] = []
         self._labels = model.labels
@@ -89,6 +90,12 @@ class Stream:
         elif isinstance(item, SourceEnded) and item.role == "audio" and self.audio:
             self.audio.end(arrived_ns)
         self.windows.note(item)
+
+    def relieve(self, level: int) -> None:
+        """Leave out what a step of :class:`edge_avsc.relief.Relief` says."""
+        self.windows.relief = level
+        if self.video:
+            self.video.every = 2 if level else 1
 
     def tell_blindness(self, window: Window) -> Iterator[StreamEvent]:
         """Say when the sound becomes digital silence or the pictures black, and when that is over."""

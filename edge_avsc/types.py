@@ -73,6 +73,13 @@ class SourceEvent:
 Item: TypeAlias = AudioChunk | VideoFrame | SourceEnded | SourceEvent
 
 
+def available_ns(item: Item) -> int:
+    """Return when an item can be there at the earliest: a chunk at its end, all else at its time."""
+    if isinstance(item, AudioChunk):
+        return item.time_ns + len(item.samples) * NS_PER_S // item.rate_hz
+    return item.time_ns
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """One second of sound and pictures, [start_ns, end_ns), ready to be scored.

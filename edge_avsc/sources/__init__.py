@@ -1,1 +1,134 @@
-"""Where items come from: files, devices, and the built-in demonstration. Leaves: none knows another."""
+"""Where items come from, and how to open it by a URI: files, devices, network streams, the built-in demonstration."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from edge_avsc.clock import Clock
+from edge_avsc.config import SourceConfig, StreamConfig
+from edge_avsc.errors import ConfigError, DeviceError
+from edge_avsc.types import NS_PER_MS, Item, Role
+
+SOUND: frozenset[Role] = frozenset({"audio"})
+PICTURES: frozenset[Role] = frozenset({"video"})
+DEMO = "test://demo"
+
+
+class Recording(Protocol):
+    """Material that is all there; times count from its own zero."""
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """What it has, of what was wanted."""
+
+    def items(self) -> Iterator[Item]:
+        """Yield its items in order of time, and SourceEnded for each role."""
+
+    def close(self) -> None:
+        """Let it go."""
+
+
+class LiveSource(Protocol):
+    """A device or a network stream; times are those of the machine's monotonic clock."""
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """What it delivers."""
+
+    def run(self, put: Callable[[Item], None], stop: threading.Event) -> None:
+        """Deliver items until *stop* is set or nothing more comes; raise DeviceError when it is lost."""
+
+
+def parts(stream: StreamConfig) -> Iterator[tuple[SourceConfig, frozenset[Role], int]]:
+    """Yield a stream's sources, what is wanted of each, and its latency in nanoseconds."""
+    for source, roles in ((stream.media, SOUND | PICTURES), (stream.audio, SOUND), (stream.video, PICTURES)):
+        if source is not None:
+            yield source, roles, round(source.latency_ms * NS_PER_MS)
+
+
+def open_recording(
+    uri: str,
+    roles: frozenset[Role],
+    *,
+    wants: Callable[[int], bool],
+    picture_px: int,
+    block_samples: int | None = None,
+) -> Recording:
+    """Open a file, by path or ``file://``, or ``test://demo``; ConfigError when it cannot be read.
+
+    wants: is asked once for each frame whether it must carry its image. picture_px: images are not shrunk under it.
+    """
+    if uri.startswith("test:"):
+        from edge_avsc.sources.synthetic import SyntheticSource
+
+        return SyntheticSource(uri, roles=roles, wants=wants, picture_px=picture_px, block_samples=block_samples)
+    from edge_avsc.sources.media import MediaSource
+
+    return MediaSource(_path(uri), roles=roles, wants=wants, picture_px=picture_px, block_samples=block_samples)
+
+
+def is_remote(uri: str) -> bool:
+    """Tell whether a live source is far away: it may answer later, however often it has not."""
+    return urlsplit(uri).scheme in ("rtsp", "rtsps", "http", "https", "udp")
+
+
+def open_live(
+    uri: str, roles: frozenset[Role], *, clock: Clock, wants: Callable[[int], bool], picture_px: int
+) -> LiveSource:
+    """Return the live source that a URI names, not yet opened; ConfigError when the URI names none.
+
+    A recording or ``test://demo`` plays at its own pace, once. Sound alone comes from a microphone, or from a network
+    stream that has sound; an ``http://`` camera sends MJPEG, while ``media: http://…`` is any stream that FFmpeg reads.
+    """
+    scheme = urlsplit(uri).scheme
+    if is_remote(uri) and not (roles == PICTURES and scheme.startswith("http")):
+        from edge_avsc.sources.media_live import LiveMedia
+
+        return LiveMedia(uri, roles=roles, clock=clock, wants=wants, picture_px=picture_px)
+    if is_remote(uri):
+        from edge_avsc.sources.mjpeg import MjpegCamera
+
+        return MjpegCamera(uri, clock=clock, wants=wants, picture_px=picture_px)
+    if scheme in ("test", "file") or os.path.exists(uri):
+        from edge_avsc.sources.paced import PacedRecording
+
+        def opened(wanted: Callable[[int], bool]) -> Recording:
+            return open_recording(uri, roles, wants=wanted, picture_px=picture_px)
+
+        return PacedRecording(opened, clock, wants)
+    if roles == SOUND:
+        from edge_avsc.sources.microphone import Microphone
+
+        return Microphone(uri, clock=clock)
+    if roles == PICTURES:
+        from edge_avsc.sources.camera import Camera
+
+        return Camera(uri, clock=clock, wants=wants, picture_px=picture_px)
+    raise ConfigError(f"'{uri}' does not hold both sound and pictures; name them apart, as audio and video.")
+
+
+def list_devices() -> Iterator[str]:
+    """Yield, for people, what can be heard and seen with, each with the URI to paste."""
+    from edge_avsc.sources.camera import cameras
+    from edge_avsc.sources.microphone import microphones
+
+    for kind, devices in (("microphones", microphones), ("cameras", cameras)):
+        try:
+            found = devices()
+        except DeviceError as error:
+            yield f"{kind}: {error}"
+            continue
+        yield f"{kind}:" if found else f"{kind}: none"
+        yield from (f"  {uri:40} {description}" for uri, description in found)
+
+
+def _path(uri: str) -> str:
+    if uri.startswith("file://"):
+        return unquote(urlsplit(uri).path)
+    if "://" in uri or uri == "default":
+        raise ConfigError(f"'{uri}' is no recording, so it cannot be replayed; name a file, or test://demo.")
+    return uri

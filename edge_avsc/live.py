@@ -1,0 +1,190 @@
+"""Live streams: a thread for each source fills the inbox; this thread runs the pipeline and waits for no source."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from edge_avsc.clock import Clock
+from edge_avsc.config import AppConfig, StreamConfig, hop_ns
+from edge_avsc.errors import DeviceError
+from edge_avsc.health import Health
+from edge_avsc.inbox import Arrival, Inbox
+from edge_avsc.model import SceneModel
+from edge_avsc.pipeline import Output, ScenePipeline
+from edge_avsc.relief import STEPS, Relief
+from edge_avsc.source_thread import Epoch, SharedWanted, SourceThread
+from edge_avsc.sources import is_remote, open_live, parts
+from edge_avsc.stream import StreamSettings
+from edge_avsc.supervision import State, Supervision
+from edge_avsc.types import NS_PER_MS, AudioChunk, Item, Role, SceneEstimate, SourceEnded, SourceEvent, StreamEvent
+
+INBOX_ITEMS = 4096
+STEP_S = 0.02
+JOIN_S = 0.5
+
+
+class Monitor:
+    """All live streams of a configuration, until *stop* is set or every source has ended.
+
+    Raises DeviceError when at the start not one source can be opened and none of them is far away; what is lost later
+    comes back by itself, with an event each way.
+    """
+
+    def __init__(self, config: AppConfig, model: SceneModel, *, clock: Clock, stop: threading.Event) -> None:
+        self.health = Health()
+        self._clock = clock
+        self._stop = stop
+        self._inbox = Inbox(INBOX_ITEMS, clock, self.health)
+        self._relief = Relief()
+        self._pipeline = ScenePipeline(
+            model,
+            hop_ns=hop_ns(config.hop_s),
+            max_lateness_ns=round(config.max_lateness_ms * NS_PER_MS),
+            smoothing=config.smoothing,
+            clock=clock,
+            health=self.health,
+        )
+        self._streams = {
+            name: _LiveStream(name, stream, model, self._inbox, clock, stop) for name, stream in config.streams.items()
+        }
+        self._delivered = False
+
+    def outputs(self) -> Iterator[Output]:
+        """Yield estimates and events as they come."""
+        for stream in self._streams.values():
+            stream.start()
+        try:
+            while not self._stop.is_set():
+                alive = any(stream.alive for stream in self._streams.values())
+                arrivals = self._inbox.take(STEP_S)
+                yield from self._step(arrivals)
+                if not alive and not arrivals:
+                    break
+        finally:
+            self._stop.set()
+            for stream in self._streams.values():
+                stream.join(JOIN_S)
+
+    def _step(self, arrivals: list[Arrival]) -> Iterator[Output]:
+        now_ns = self._clock.now_ns()
+        known: list[Arrival] = []
+        for arrival in arrivals:
+            stream = self._streams[arrival.stream]
+            self._delivered = self._delivered or not isinstance(arrival.item, SourceEvent)
+            for item in stream.take_in(arrival.item, arrival.arrived_ns):
+                yield from self._forward(stream, Arrival(arrival.stream, item, arrival.arrived_ns), known)
+        for stream in self._streams.values():
+            stream.raise_failure()
+            for item in stream.check(now_ns):
+                yield from self._forward(stream, Arrival(stream.name, item, now_ns), known)
+        for output in self._pipeline.process(known, now_ns):
+            yield output
+            if isinstance(output, SceneEstimate):
+                yield from self._relieve(output)
+        self._give_up_if_nothing_opens()
+
+    def _forward(self, stream: _LiveStream, arrival: Arrival, known: list[Arrival]) -> Iterator[Output]:
+        """Pass an item to the pipeline, which knows a stream from its first item on; say events of before at once."""
+        if stream.epoch.time_ns is not None and not stream.opened:
+            self._pipeline.open(stream.name, StreamSettings(stream.roles, stream.epoch.time_ns, recorded=False))
+            stream.opened = True
+        if stream.opened:
+            known.append(arrival)
+        elif isinstance(arrival.item, SourceEvent):
+            event = arrival.item
+            yield StreamEvent(stream.name, event.source, event.event, event.detail, event.time_ns)
+
+    def _relieve(self, estimate: SceneEstimate) -> Iterator[Output]:
+        now_ns = self._clock.now_ns()
+        if self._relief.observe(now_ns - estimate.time_ns, now_ns):
+            level = self._relief.level
+            self._pipeline.relieve(level)
+            for name in self._streams:
+                self.health.count(name, "relief_steps")
+                yield StreamEvent(name, "model", "relief", STEPS[level], now_ns)
+
+    def _give_up_if_nothing_opens(self) -> None:
+        if self._delivered:
+            return
+        streams = self._streams.values()
+        if all(stream.hopeless for stream in streams):
+            raise DeviceError(
+                " ".join(dict.fromkeys(reason for stream in streams for reason in stream.reasons.values()))
+            )
+
+
+class _LiveStream:
+    """A stream's threads, and what is known of each of its roles."""
+
+    def __init__(
+        self, name: str, config: StreamConfig, model: SceneModel, inbox: Inbox, clock: Clock, stop: threading.Event
+    ) -> None:
+        self.name = name
+        self.epoch = Epoch()
+        self.opened = False
+        self.reasons: dict[Role, str] = {}
+        self._remote = any(is_remote(source.uri) for source, _, _ in parts(config))
+        self._threads: list[SourceThread] = []
+        image = model.bundle.image
+        for source, roles, latency_ns in parts(config):
+            wanted = SharedWanted(self.epoch, image.frames_per_s, latency_ns)
+            thread = SourceThread(
+                f"{name} {'+'.join(sorted(roles))}",
+                open_live(source.uri, roles, clock=clock, wants=wanted.wants, picture_px=2 * image.size_px),
+                put=lambda item: inbox.put(name, item),
+                stop=stop,
+                epoch=self.epoch,
+                latency_ns=latency_ns,
+                now_ns=clock.now_ns,
+            )
+            self._threads.append(thread)
+        self.roles: frozenset[Role] = frozenset(role for thread in self._threads for role in thread.roles)
+        self._supervised = {role: Supervision(role, clock.now_ns()) for role in self.roles}
+
+    @property
+    def alive(self) -> bool:
+        """Whether something may still come."""
+        return any(thread.alive for thread in self._threads)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether every source has failed, and none of them is a network stream that may yet answer."""
+        return not self._remote and all(one.state is State.LOST for one in self._supervised.values())
+
+    def start(self) -> None:
+        """Begin all threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for all threads, each at most so long."""
+        for thread in self._threads:
+            thread.join(timeout_s)
+
+    def raise_failure(self) -> None:
+        """Raise what a thread could not mend by trying again."""
+        for thread in self._threads:
+            if thread.failure:
+                raise thread.failure
+
+    def take_in(self, item: Item, arrived_ns: int) -> Iterator[Item]:
+        """Yield what the pipeline is to get: the item, and what it tells of its source."""
+        if isinstance(item, SourceEvent) and item.event == "lost":
+            role: Role = "audio" if item.source == "audio" else "video"
+            self.reasons[role] = item.detail
+            yield SourceEnded(role, arrived_ns)
+            yield from self._supervised[role].failed(arrived_ns, item.detail)
+            return
+        if not isinstance(item, (SourceEvent, SourceEnded)):
+            role = "audio" if isinstance(item, AudioChunk) else "video"
+            yield from self._supervised[role].delivered(arrived_ns)
+        yield item
+
+    def check(self, now_ns: int) -> Iterator[Item]:
+        """Yield news of sources that have gone quiet: windows wait for them no longer."""
+        for role, supervised in self._supervised.items():
+            was = supervised.state
+            yield from supervised.check(now_ns)
+            if supervised.state is not was:
+                yield SourceEnded(role, now_ns)
