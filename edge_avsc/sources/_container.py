@@ -15,7 +15,7 @@ _STILL_CODECS = ("mjpeg", "png", "bmp", "gif", "webp")
 # Matroska's writers state each track's duration in a tag.
 _HOURS = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _DEFAULT_RATE = 25
-_LONGEST_STEP_NS = 10 * NS_PER_S
+LONGEST_STEP_NS = 10 * NS_PER_S
 
 
 def ticks_to_ns(ticks: int, time_base: Fraction) -> int:
@@ -63,15 +63,7 @@ def zero_ns(container: Any) -> int:
 
 def step_ns(stream: Any) -> int:
     """Return the time from one frame to the next, where timestamps do not say."""
-    return min(_LONGEST_STEP_NS, max(NS_PER_MS, round(NS_PER_S / (stream.average_rate or _DEFAULT_RATE))))
-
-
-def length_ns(frame: Any, step_ns: int) -> int:
-    """Return how long a frame of a video is shown."""
-    duration = getattr(frame, "duration", None)  # PyAV 12 does not know it
-    if not duration or not frame.time_base:
-        return step_ns
-    return min(_LONGEST_STEP_NS, ticks_to_ns(duration, frame.time_base))
+    return min(LONGEST_STEP_NS, max(NS_PER_MS, round(NS_PER_S / (stream.average_rate or _DEFAULT_RATE))))
 
 
 def stated_end_ns(container: Any, stream: Any) -> int | None:

@@ -30,9 +30,9 @@ class Pictures:
         if key not in self._planes:
             self._planes[key] = _luma_plane(frame)
         plane = self._planes[key]
-        rows, columns = max(1, frame.height // 45), max(1, frame.width // 80)
+        rows, columns = max(1, frame.height // 32), max(1, frame.width // 64)
         if plane is None:
-            gray = self._reformat(frame, min(frame.width, 80), min(frame.height, 45), "gray")
+            gray = self._reformat(frame, min(frame.width, 64), min(frame.height, 32), "gray")
             return float(gray.to_ndarray().mean())
         dtype, scale, black = plane
         first = frame.planes[0]

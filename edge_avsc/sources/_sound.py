@@ -2,39 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 from numpy import float32
 from numpy.typing import NDArray
 
-# Full scale of each integer sample type that FFmpeg decodes to (24 bits arrive as the upper bits of 32).
-_SCALE = {"i2": 2.0**-15, "i4": 2.0**-31, "i8": 2.0**-63}
+from edge_avsc.sources._timeline import Notes
+
+# PyAV finds the end of the planes by a null pointer, which from this many on is not there: it would read wild memory.
+_PLANES_READ_WRONG = 8
+
+# Element type and full scale of FFmpeg's sample types (24 bits arrive as the upper bits of 32).
+_TYPES: dict[str, tuple[type[np.generic], float]] = {
+    "u8": (np.uint8, 2.0**7),
+    "s16": (np.int16, 2.0**15),
+    "s32": (np.int32, 2.0**31),
+    "s64": (np.int64, 2.0**63),
+    "flt": (np.float32, 1.0),
+    "dbl": (np.float64, 1.0),
+}
 
 
 def as_float(frame: Any) -> NDArray[float32]:
     """Return a decoded audio frame as float32 ``[n, channels]``, full scale 1.0."""
-    raw: NDArray[Any] = frame.to_ndarray()
-    planar = frame.format.is_planar
-    count = frame.samples
-    rows = raw.T if planar else raw.reshape(count, -1)
-    kind = rows.dtype.str[1:]
-    if kind == "u1":
-        rows, kind = (rows.astype(np.int16) - 128) * 256, "i2"
-    result: NDArray[float32] = np.empty(rows.shape, float32)
-    if kind in _SCALE:
-        np.multiply(rows, float32(_SCALE[kind]), out=result, casting="unsafe")
+    name: str = frame.format.name
+    dtype, full_scale = _TYPES[name.removesuffix("p")]
+    count, planes = frame.samples, frame.planes
+    if frame.format.is_planar:
+        columns = [np.frombuffer(plane, dtype, count) for plane in planes]
     else:
-        # A double may exceed float32; that is for the core to judge, like any other value that is no number.
-        with np.errstate(over="ignore", invalid="ignore"):
-            result[:] = rows
-    return result
+        channels = len(frame.layout.channels)
+        columns = list(np.frombuffer(planes[0], dtype, count * channels).reshape(count, channels).T)
+    samples = np.empty((count, len(columns)), float32)
+    # A double may exceed float32; that is for the core to judge, like any other value that is no number.
+    with np.errstate(over="ignore", invalid="ignore") if dtype is np.float64 else nullcontext():
+        for channel, column in enumerate(columns):
+            samples[:, channel] = column
+    if dtype is np.uint8:
+        samples -= float32(full_scale)
+    if full_scale != 1.0:
+        samples *= float32(1.0 / full_scale)
+    return samples
 
 
-def joined(parts: list[NDArray[float32]], channels: int) -> NDArray[float32]:
-    """Return the parts ``[n, channels]`` one after the other; there may be none."""
-    return np.concatenate([np.empty((0, channels), float32), *parts])
+class OneFormat:
+    """Decoded sound in the rate and layout of its first frame, whatever comes later.
+
+    resampler: PyAV's AudioResampler, or what is called like it.
+    """
+
+    def __init__(self, first: Any, resampler: Callable[[str, Any, int], Any], notes: Notes) -> None:
+        self.rate_hz: int = first.sample_rate
+        self._layout = first.layout
+        self._channels = len(first.layout.channels)
+        self._wanted = (self.rate_hz, first.layout.name)
+        self._found = self._wanted
+        self._new_resampler = resampler
+        self._resampler: Any = None
+        self._notes = notes
+
+    def samples(self, frame: Any, time_ns: int) -> NDArray[float32]:
+        """Return float32 ``[n, channels]`` of a frame; *time_ns* says when, should the format change there."""
+        found = (frame.sample_rate, frame.layout.name)
+        if found == self._wanted and not (frame.format.is_planar and self._channels >= _PLANES_READ_WRONG):
+            self._resampler = None
+            return as_float(frame)
+        if self._resampler is None or found != self._found:
+            self._resampler, self._found = self._new_resampler("flt", self._layout, self.rate_hz), found
+            if found != self._wanted:
+                what = f"the format changes to {found[0]} Hz, {found[1]}; it is converted to that of the beginning"
+                self._notes.add("format", what, time_ns)
+        parts = [as_float(part) for part in self._resampler.resample(frame)]
+        return np.concatenate([np.empty((0, self._channels), float32), *parts])
 
 
 class Blocks:

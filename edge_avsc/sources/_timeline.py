@@ -113,11 +113,11 @@ class SampleTimeline:
         return dropped
 
     def _follow(self, deviation_ns: int, count: int, tolerance_ns: int) -> int:
-        now_ns = self.time_ns(self.index)
-        samples = round(deviation_ns * self.rate_hz / NS_PER_S)
         if -tolerance_ns <= deviation_ns <= tolerance_ns:
             self._overlapped = 0
             return 0
+        now_ns = self.time_ns(self.index)
+        samples = round(deviation_ns * self.rate_hz / NS_PER_S)
         if tolerance_ns < deviation_ns <= FAR_NS:
             self._notes.add("gap", _gap(deviation_ns, now_ns), now_ns)
             self.index += samples

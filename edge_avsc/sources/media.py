@@ -8,21 +8,24 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import chain, pairwise
 from operator import itemgetter
 from typing import Any
 
+from numpy import float32
+from numpy.typing import NDArray
+
 from edge_avsc.sources import _container
+from edge_avsc.sources._container import LONGEST_STEP_NS, ticks_to_ns
 from edge_avsc.sources._pictures import Pictures
 from edge_avsc.sources._refusals import refuse_tracks, refuse_unopened, refuse_what_is_no_file
-from edge_avsc.sources._sound import Blocks, as_float, joined
+from edge_avsc.sources._sound import Blocks, OneFormat
 from edge_avsc.sources._timeline import FrameTimeline, Notes, SampleTimeline
 from edge_avsc.types import AudioChunk, Item, Role, SourceEnded, SourceEvent, VideoFrame
 
 # A file that fails to yield even one packet this often in a row yields none any more.
 _BAD_READS = 100
-# PyAV finds the end of the planes by a null pointer, which from this many on is not there: it would read wild memory.
-_PLANES_READ_WRONG = 8
 # FFmpeg makes pictures of any text that is named .txt or .nfo.
 _TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")
 
@@ -121,7 +124,7 @@ class MediaSource:
     def _picture_items(self, track: _Track) -> Iterator[tuple[int, Item]]:
         timeline = FrameTimeline(track.step_ns, track.notes)
         pictures, wants = self._pictures, self._wants
-        time_ns, length_ns = 0, 0
+        time_ns, frame = 0, None
         for decoded in track.decoded():
             placed_ns = timeline.place(decoded.pts_ns)
             for event in track.notes.take():
@@ -129,10 +132,9 @@ class MediaSource:
             if placed_ns is None:
                 continue
             frame, time_ns = decoded.frame, placed_ns
-            length_ns = _container.length_ns(frame, track.step_ns)
             image = pictures.rgb(frame) if wants(time_ns) else None
             yield time_ns, VideoFrame(time_ns, pictures.luma(frame), image)
-        yield from track.ending(time_ns + length_ns)
+        yield from track.ending(time_ns + track.length_ns(frame))
 
 
 @dataclass(slots=True)
@@ -154,12 +156,11 @@ class _Track:
         self._role: Role = role
         self._container = _opened(path)
         self._stream = _container.main_stream(self._container, role)
+        self._time_base: Fraction = self._stream.time_base if self._stream else Fraction(1)
         self._zero_ns = _container.zero_ns(self._container)
         self._lost_packets = 0
         self._damaged_frames = 0
         self._breaks_off = False
-        self._resampler: Any = None
-        self._resampled_from: tuple[int, str] | None = None
 
     def close(self) -> None:
         self._container.close()
@@ -179,10 +180,13 @@ class _Track:
         first = next(decoding, None)
         if first is None:
             return f"Nothing in {self.notes.subject} can be decoded; record it, or copy it from its origin, again."
-        self._first = first.frame
         self._decoding = chain((first,), decoding, (None,))
         self.step_ns = _container.step_ns(self._stream) if self._role == "video" else 0
-        self.rate_hz: int = first.frame.sample_rate if self._role == "audio" else 0
+        if self._role == "audio":
+            import av
+
+            self._format = OneFormat(first.frame, av.AudioResampler, self.notes)
+            self.rate_hz = self._format.rate_hz
         self._stated_end_ns = _container.stated_end_ns(self._container, self._stream)
         self.padding_begins_ns = _container.padding_begins_ns(self._container, self._stated_end_ns)
         return None
@@ -193,6 +197,14 @@ class _Track:
 
         return Pictures(picture_px, VideoReformatter(), _container.rotation(self._stream))
 
+    def length_ns(self, frame: Any) -> int:
+        """Return how long a frame of a video is shown; nothing where there is no frame."""
+        if frame is None:
+            return 0
+        # PyAV 12 does not know a frame's duration.
+        ticks = getattr(frame, "duration", None)
+        return min(LONGEST_STEP_NS, ticks_to_ns(ticks, self._time_base)) if ticks else self.step_ns
+
     def decoded(self) -> Iterator[_Decoded]:
         """Yield all frames; once."""
         for decoded, following in pairwise(self._decoding):
@@ -201,22 +213,9 @@ class _Track:
             self._damaged_frames += bool(decoded.frame.is_corrupt)
             yield decoded
 
-    def samples(self, decoded: _Decoded) -> Any:
+    def samples(self, decoded: _Decoded) -> NDArray[float32]:
         """Return float32 ``[n, channels]`` of a frame of sound in the rate and layout that the track began with."""
-        import av
-
-        frame, first = decoded.frame, self._first
-        found, wanted = (frame.sample_rate, frame.layout.name), (first.sample_rate, first.layout.name)
-        channels = len(first.layout.channels)
-        if found == wanted and not (frame.format.is_planar and channels >= _PLANES_READ_WRONG):
-            self._resampler = None
-            return as_float(frame)
-        if self._resampler is None or self._resampled_from != found:
-            self._resampler, self._resampled_from = av.AudioResampler("flt", first.layout, first.sample_rate), found
-            if found != wanted:
-                what = f"the format changes to {found[0]} Hz, {found[1]}; it is converted to that of the beginning"
-                self.notes.add("format", what, decoded.pts_ns or 0)
-        return joined([as_float(part) for part in self._resampler.resample(frame)], channels)
+        return self._format.samples(decoded.frame, decoded.pts_ns or 0)
 
     def ending(self, end_ns: int) -> Iterator[tuple[int, Item]]:
         """Yield what is to be said at the end, and the end itself."""
@@ -243,7 +242,7 @@ class _Track:
                 continue
             for frame in frames:
                 ticks = in_order.popleft() if in_order else frame.pts
-                yield _Decoded(frame, self._time_ns(ticks, frame.time_base), lost)
+                yield _Decoded(frame, self._time_ns(ticks), lost)
                 lost = False
 
     def _packets(self) -> Iterator[Any]:
@@ -265,10 +264,8 @@ class _Track:
             yield packet
         self._breaks_off = bad_reads > 0 or _container.is_cut_riff(self._path)
 
-    def _time_ns(self, ticks: int | None, time_base: Any) -> int | None:
-        if ticks is None:
-            return None
-        return _container.ticks_to_ns(ticks, time_base or self._stream.time_base) - self._zero_ns
+    def _time_ns(self, ticks: int | None) -> int | None:
+        return None if ticks is None else ticks_to_ns(ticks, self._time_base) - self._zero_ns
 
 
 def _opened(path: str) -> Any:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 import av
 import numpy as np
 import pytest
 from numpy import float32
 from numpy.typing import NDArray
 
-from edge_avsc.sources._sound import Blocks, as_float, joined
+from edge_avsc.sources._sound import Blocks, OneFormat, as_float
+from edge_avsc.sources._timeline import Notes
 
 
 @pytest.mark.parametrize(
@@ -26,7 +29,7 @@ from edge_avsc.sources._sound import Blocks, as_float, joined
 )
 def test_full_scale_is_one(name: str, dtype: type, value: float, expected: float) -> None:
     planar = name.endswith("p")
-    raw = np.full((2, 5) if planar else (1, 10), value, dtype)
+    raw: NDArray[Any] = np.full((2, 5) if planar else (1, 10), value, dtype)
     samples = as_float(av.AudioFrame.from_ndarray(raw, format=name, layout="stereo"))
     assert samples.dtype == float32
     assert samples.shape == (5, 2)
@@ -73,6 +76,25 @@ def test_without_a_size_blocks_pass_as_they_are() -> None:
     assert list(blocks.rest()) == []
 
 
-def test_joined_may_have_no_parts() -> None:
-    assert joined([], 2).shape == (0, 2)
-    assert joined([counted(0, 2), counted(2, 1)], 1)[:, 0].tolist() == [0, 1, 2]
+def frame_of(rate_hz: int, layout: str, value: float, count: int = 960) -> Any:
+    channels = {"mono": 1, "stereo": 2, "7.1": 8}[layout]
+    frame = av.AudioFrame.from_ndarray(np.full((1, count * channels), value, float32), format="flt", layout=layout)
+    frame.sample_rate = rate_hz
+    return frame
+
+
+def test_sound_keeps_the_format_that_it_began_with() -> None:
+    notes = Notes("a.ts", "audio")
+    one = OneFormat(frame_of(48_000, "stereo", 0.5), av.AudioResampler, notes)
+    assert one.rate_hz == 48_000
+    assert (one.samples(frame_of(48_000, "stereo", 0.5), 0) == 0.5).all()
+    mono = one.samples(frame_of(48_000, "mono", 0.25), 20)
+    assert mono.shape == (960, 2)
+    slower = [one.samples(frame_of(16_000, "stereo", 0.25, 320), 40) for _ in range(10)]
+    assert sum(map(len, slower)) == pytest.approx(9600, abs=100)
+    assert one.samples(frame_of(48_000, "7.1", 0.25), 60).shape == (960, 2)
+    assert (one.samples(frame_of(48_000, "stereo", 0.125), 80) == 0.125).all()
+    assert [(event.event, event.time_ns) for event in notes.take()] == [("format", 20)]
+    assert [event.detail for event in notes.summary(99)] == [
+        "In the sound of a.ts this happened 3 times in all: format."
+    ]
