@@ -58,6 +58,7 @@ class OneFormat:
         self.rate_hz: int = first.sample_rate
         self._layout = first.layout
         self._channels = len(first.layout.channels)
+        self.nothing: NDArray[float32] = np.empty((0, self._channels), float32)
         self._wanted = (self.rate_hz, first.layout.name)
         self._found = self._wanted
         self._new_resampler = resampler
@@ -76,7 +77,7 @@ class OneFormat:
                 what = f"the format changes to {found[0]} Hz, {found[1]}; it is converted to that of the beginning"
                 self._notes.add("format", what, time_ns)
         parts = [as_float(part) for part in self._resampler.resample(frame)]
-        return np.concatenate([np.empty((0, self._channels), float32), *parts])
+        return np.concatenate([self.nothing, *parts])
 
 
 class Blocks:

@@ -13,6 +13,8 @@ from itertools import chain, pairwise
 from operator import itemgetter
 from typing import Any
 
+import av
+from av.video.reformatter import VideoReformatter
 from numpy import float32
 from numpy.typing import NDArray
 
@@ -57,11 +59,9 @@ class MediaSource:
         refuse_what_is_no_file(path)
         try:
             for role in sorted(roles):
-                self._open(role)
+                self._open(role, picture_px)
             if not self._tracks:
                 refuse_tracks(path, roles, [event.detail for event in self._unusable])
-            if "video" in self._tracks:
-                self._pictures = self._tracks["video"].pictures(picture_px)
         except BaseException:
             self.close()
             raise
@@ -93,9 +93,9 @@ class MediaSource:
         for _, item in heapq.merge(*ways, key=itemgetter(0)):
             yield item
 
-    def _open(self, role: Role) -> None:
+    def _open(self, role: Role, picture_px: int) -> None:
         track = _Track(self.name, role)
-        problem = track.open()
+        problem = track.open(picture_px)
         if problem is None:
             self._tracks[role] = track
             return
@@ -123,7 +123,6 @@ class MediaSource:
 
     def _picture_items(self, track: _Track) -> Iterator[tuple[int, Item]]:
         timeline = FrameTimeline(track.step_ns, track.notes)
-        pictures, wants = self._pictures, self._wants
         time_ns, frame = 0, None
         for decoded in track.decoded():
             placed_ns = timeline.place(decoded.pts_ns)
@@ -132,8 +131,7 @@ class MediaSource:
             if placed_ns is None:
                 continue
             frame, time_ns = decoded.frame, placed_ns
-            image = pictures.rgb(frame) if wants(time_ns) else None
-            yield time_ns, VideoFrame(time_ns, pictures.luma(frame), image)
+            yield time_ns, track.video_frame(frame, time_ns, self._wants(time_ns))
         yield from track.ending(time_ns + track.length_ns(frame))
 
 
@@ -165,7 +163,7 @@ class _Track:
     def close(self) -> None:
         self._container.close()
 
-    def open(self) -> str | None:
+    def open(self, picture_px: int) -> str | None:
         """Return None when the first frame could be decoded; a sentence, empty where there is no such track, if not."""
         if self._stream is None:
             return ""
@@ -181,21 +179,15 @@ class _Track:
         if first is None:
             return f"Nothing in {self.notes.subject} can be decoded; record it, or copy it from its origin, again."
         self._decoding = chain((first,), decoding, (None,))
-        self.step_ns = _container.step_ns(self._stream) if self._role == "video" else 0
         if self._role == "audio":
-            import av
-
             self._format = OneFormat(first.frame, av.AudioResampler, self.notes)
             self.rate_hz = self._format.rate_hz
+        else:
+            self._pictures = Pictures(picture_px, VideoReformatter(), _container.rotation(self._stream))
+            self.step_ns = _container.step_ns(self._stream)
         self._stated_end_ns = _container.stated_end_ns(self._container, self._stream)
         self.padding_begins_ns = _container.padding_begins_ns(self._container, self._stated_end_ns)
         return None
-
-    def pictures(self, picture_px: int) -> Pictures:
-        """Return what measures and converts this track's frames."""
-        from av.video.reformatter import VideoReformatter
-
-        return Pictures(picture_px, VideoReformatter(), _container.rotation(self._stream))
 
     def length_ns(self, frame: Any) -> int:
         """Return how long a frame of a video is shown; nothing where there is no frame."""
@@ -215,7 +207,20 @@ class _Track:
 
     def samples(self, decoded: _Decoded) -> NDArray[float32]:
         """Return float32 ``[n, channels]`` of a frame of sound in the rate and layout that the track began with."""
-        return self._format.samples(decoded.frame, decoded.pts_ns or 0)
+        try:
+            return self._format.samples(decoded.frame, decoded.pts_ns or 0)
+        except (av.FFmpegError, ValueError):
+            self._lost_packets += 1
+            return self._format.nothing
+
+    def video_frame(self, frame: Any, time_ns: int, wanted: bool) -> VideoFrame:
+        """Return a frame's brightness, and its image where it is wanted; neither, where FFmpeg cannot convert it."""
+        try:
+            image = self._pictures.rgb(frame) if wanted else None
+            return VideoFrame(time_ns, self._pictures.luma(frame), image)
+        except (av.FFmpegError, ValueError):
+            self._damaged_frames += 1
+            return VideoFrame(time_ns)
 
     def ending(self, end_ns: int) -> Iterator[tuple[int, Item]]:
         """Yield what is to be said at the end, and the end itself."""
@@ -225,8 +230,6 @@ class _Track:
         yield end_ns, SourceEnded(self._role, end_ns)
 
     def _decode(self) -> Iterator[_Decoded]:
-        import av
-
         # AVI has no presentation times. Its packets' decoding times, in order, are those of the frames shown.
         in_order: deque[int | None] | None = deque() if _container.lacks_pts(self._container, self._stream) else None
         lost = False
@@ -246,8 +249,6 @@ class _Track:
                 lost = False
 
     def _packets(self) -> Iterator[Any]:
-        import av
-
         packets = self._container.demux(self._stream)
         bad_reads = 0
         while bad_reads < _BAD_READS:
@@ -269,8 +270,6 @@ class _Track:
 
 
 def _opened(path: str) -> Any:
-    import av
-
     # FFmpeg prints by itself; what matters reaches people as events.
     av.logging.set_level(av.logging.PANIC)
     try:
@@ -286,8 +285,6 @@ def _opened(path: str) -> Any:
 
 def _codec_name(path: str, stream_index: int) -> str:
     """Return what FFmpeg's own report calls the codec of a stream that it cannot decode."""
-    import av
-
     av.logging.set_level(av.logging.WARNING)
     try:
         with av.logging.Capture() as lines:
