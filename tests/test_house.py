@@ -34,8 +34,8 @@ APART = {"training", "evaluation"}
 
 # Each heavy library has one door; training, which is an extra of its own, may come in by any.
 DOORS: dict[str, str | tuple[str, ...]] = {
-    "av": "sources/media.py",
-    "cv2": "features.py",
+    "av": "sources/media",
+    "cv2": ("features.py", "sources/camera.py", "sources/_raw_pictures.py"),
     "soxr": "resampling.py",
     "onnxruntime": "backends/onnxruntime.py",
     "rich": "sinks/console.py",
