@@ -10,15 +10,16 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 import torch
-from numpy import float64
+from numpy import float32, float64
 from numpy.typing import NDArray
 
-from edge_avsc.training import experts, pictures, sounds
-from edge_avsc.training.bundling import Ingredients, write_bundle
-from edge_avsc.training.classes import LABELS
+from edge_avsc.training import experts, pairs, pictures, sounds
+from edge_avsc.training.bundling import FALSE_ALARMS, Ingredients, write_bundle
+from edge_avsc.training.classes import LABELS, NONE
 from edge_avsc.training.fusion import FusionHead
 from edge_avsc.training.networks import AudioClassifier, AudioEncoder, ImageClassifier, ImageEncoder, lite0_weights
 from edge_avsc.training.picture_data import Pictures, read_pictures
+from edge_avsc.training.pictures import to_input
 from edge_avsc.training.recordings import Windows, read_windows
 from edge_avsc.training.schedule import load_average
 from edge_avsc.training.sound_data import Recordings, Views, media_below, read_recordings
@@ -33,9 +34,9 @@ class Plan:
 
     picture_epochs: float = 12.0
     picture_minutes: float = 60.0
-    sound_shards: int = 45
-    sound_epochs: float = 6.0
-    sound_minutes: float = 30.0
+    sound_shards: int = 28
+    sound_epochs: float = 12.0
+    sound_minutes: float = 40.0
     seed: int = 1
 
 
@@ -125,10 +126,22 @@ class Workshop:
         kept_out = experts.taught_seconds(self.teacher, self.unlabelled[1], self.work / "seconds_kept_out.npz")
         strange = self._lessons(self.unlabelled[1], None, "lessons_kept_out", 1)
         made = experts.make_experts(audio, image, seconds, self._rarity(), self.train_pictures, strange)
+        head = FusionHead(made)
+        heard = experts.embedded(audio.encoder, strange.log_mel)
+        seen = experts.embedded(image.encoder, to_input(self.val_pictures.images.astype(float32)))
+        paired = pairs.class_pairs(self.val_pictures, strange.maps.mean((2, 3)), self.plan.seed)
+        words = experts.words(head, heard[paired.sounds], seen[paired.pictures])
+        verdict = pairs.judge_fusions(*words, paired)
+        if verdict.trained_is_better:
+            head.mix(verdict.weight, verdict.bias)
         ingredients = Ingredients(
             audio=audio.encoder,
             image=image.encoder,
-            fusion=FusionHead(made),
+            fusion=head,
+            threshold=experts.alarm_threshold(head, seen[self.val_pictures.groups != NONE], FALSE_ALARMS),
+            strange=strange,
+            pairs=paired,
+            verdict=verdict,
             calibration_pictures=self.train_pictures,
             seconds=seconds,
             val_pictures=self.val_pictures,

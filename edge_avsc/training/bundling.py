@@ -13,17 +13,20 @@ from numpy import float32
 from numpy.typing import NDArray
 
 from edge_avsc.bundle import read_bundle, sha256_of
-from edge_avsc.training import experts, measure
+from edge_avsc.training import experts
 from edge_avsc.training.card import write_card
-from edge_avsc.training.classes import LABELS, NONE
-from edge_avsc.training.export import export, parameters_of
+from edge_avsc.training.classes import LABELS
+from edge_avsc.training.export import export
+from edge_avsc.training.figures import DEVICES, figures, paired_embeddings, sizes
 from edge_avsc.training.fusion import best_temperature
 from edge_avsc.training.golden import golden_inputs
 from edge_avsc.training.inference import Trio, softmax
+from edge_avsc.training.pairs import Pairs, Verdict
 from edge_avsc.training.picture_data import Pictures
 from edge_avsc.training.pictures import to_input
 from edge_avsc.training.quantisation import quantise
 from edge_avsc.training.recordings import Windows
+from edge_avsc.training.sounds import Lessons
 from edge_avsc.training.spec import AUDIO, AUDIO_FEATURES, IMAGE, IMAGE_FEATURES
 
 FALSE_ALARMS = 0.05
@@ -33,11 +36,19 @@ LOG_MEL = (AUDIO.columns, AUDIO.n_mels)
 
 @dataclass(frozen=True)
 class Ingredients:
-    """All that a bundle is made of. seconds: sound trained on; kept_out: sound never trained on."""
+    """All that a bundle is made of.
+
+    threshold: of "none of ours", reached by FALSE_ALARMS of our own. seconds: sound trained on; kept_out: sound never
+    trained on; strange: random views of it. pairs, verdict: what the fusion was fitted and chosen by.
+    """
 
     audio: Any
     image: Any
     fusion: Any
+    threshold: float
+    strange: Lessons
+    pairs: Pairs
+    verdict: Verdict
     calibration_pictures: Pictures
     seconds: experts.TaughtSeconds
     val_pictures: Pictures
@@ -55,9 +66,8 @@ def write_bundle(made: Ingredients, work: Path, out: Path) -> None:
     _export_all(made, work)
     full, cpu, trt = Trio.load(work, ""), Trio.load(work, ".cpu"), Trio.load(work, ".trt")
     temperature = _temperatures(made, full)
-    threshold = _threshold(made, full)
     golden = _write_golden(full, [cpu, trt], temperature, out)
-    measured = _measured(made, full, cpu, trt, temperature, threshold, work)
+    measured = {**figures(made, full, cpu, trt, temperature), **sizes(work)}
     for name in ("audio.cpu", "audio.trt", "image.cpu", "image.trt", "fusion"):
         shutil.copyfile(work / f"{name}.onnx", out / f"{name}.onnx")
     description = {
@@ -67,10 +77,10 @@ def write_bundle(made: Ingredients, work: Path, out: Path) -> None:
         "window_s": 1.0,
         "audio": AUDIO.model_dump(),
         "image": _plain(IMAGE.model_dump()),
-        "graphs": {kind: _graphs(out, kind) for kind in ("cpu", "trt")},
+        "graphs": {kind: _graphs(out, kind) for kind in DEVICES},
         "missing_modality": "present_input",
         "temperature": temperature,
-        "unsure": {"score": "none_of_ours", "threshold": threshold},
+        "unsure": {"score": "none_of_ours", "threshold": made.threshold},
         "golden": golden,
         "provenance": _provenance(made.commit),
         "measured": measured,
@@ -93,33 +103,17 @@ def _export_all(made: Ingredients, work: Path) -> None:
     heard = made.seconds.log_mel[random.choice(len(made.seconds.log_mel), 400, replace=False)]
     chosen = random.choice(len(made.calibration_pictures.images), 400, replace=False)
     seen = to_input(made.calibration_pictures.images[chosen].astype(float32))
-    for device in ("cpu", "trt"):
+    for device in DEVICES:
         quantise(work / "audio.onnx", work / f"audio.{device}.onnx", heard, device)
-        quantise(work / "image.onnx", work / f"image.{device}.onnx", seen, device)
-
-
-def _paired(made: Ingredients, trio: Trio) -> tuple[NDArray[float32], NDArray[float32], experts.Pairs]:
-    """Return audio and image embeddings of class pairs that nothing was trained on."""
-    pairs = experts.class_pairs(made.val_pictures, made.kept_out.teacher, made.seed)
-    audio = trio.audio.rows(made.kept_out.log_mel)[pairs.sounds]
-    image = measure.picture_embeddings(trio, made.val_pictures)[pairs.pictures]
-    return audio, image, pairs
+        quantise(work / "image.onnx", work / f"image.{device}.onnx", seen, device, float_convolutions=3)
 
 
 def _temperatures(made: Ingredients, trio: Trio) -> dict[str, float]:
-    audio, image, pairs = _paired(made, trio)
+    audio, image = paired_embeddings(made, trio)
     states = {"av": (audio, image), "a": (audio, None), "v": (None, image)}
-    fitted = {state: best_temperature(trio.fused(*both)[0], pairs.labels) for state, both in states.items()}
-    # The pairs' sounds are those that the teacher is sure of; the sound's own temperature knows harder ones.
-    fitted["a"] = 1.0
-    return {state: round(value, 3) for state, value in fitted.items()}
-
-
-def _threshold(made: Ingredients, trio: Trio) -> float:
-    """Return the probability of "none of ours" that FALSE_ALARMS of the labelled validation pictures exceed."""
-    none = trio.fused(None, measure.picture_embeddings(trio, made.val_pictures))[1]
-    level = np.quantile(none[made.val_pictures.groups != NONE], 1 - FALSE_ALARMS)
-    return round(float(1 / (1 + np.exp(-level))), 4)
+    return {
+        state: round(best_temperature(trio.fused(*both)[0], made.pairs.labels), 3) for state, both in states.items()
+    }
 
 
 def _write_golden(full: Trio, int8: list[Trio], temperature: dict[str, float], out: Path) -> dict[str, Any]:
@@ -149,49 +143,6 @@ def _golden_outputs(
         "audio_embedding": audio,
         "image_embedding": image,
         "probabilities": np.stack(probabilities).astype(float32),
-    }
-
-
-def _measured(
-    made: Ingredients, full: Trio, cpu: Trio, trt: Trio, temperature: dict[str, float], threshold: float, work: Path
-) -> dict[str, Any]:
-    audio, image, pairs = _paired(made, cpu)
-    none = cpu.fused(None, measure.picture_embeddings(cpu, made.val_pictures))[1]
-    others = none[made.val_pictures.groups == NONE]
-    agree = cpu.fused(cpu.audio.rows(made.kept_out.log_mel), None)
-    events = made.kept_out.is_event
-    sizes = {
-        kind: sum((work / name).stat().st_size for name in (f"audio.{kind}.onnx", f"image.{kind}.onnx", "fusion.onnx"))
-        for kind in ("cpu", "trt")
-    }
-    compare = measure.int8_against_float
-    inputs = golden_inputs()
-    one = [value[:1] for value in (inputs["log_mel"], inputs["picture"], inputs["present"])]
-    embeddings = (cpu.audio(one[0])[0], cpu.image(one[1])[0])
-    return {
-        "of": "the int8 graphs for CPUs, unless said otherwise; windows of 1 s",
-        "miniplaces_val": measure.on_pictures(cpu, made.val_pictures, temperature["v"]),
-        "tau_sound": measure.on_windows(cpu, made.sound_windows, temperature),
-        "tau_joint": measure.on_windows(cpu, made.joint_windows, temperature),
-        "class_pairs_kept_out": measure.on_pairs(cpu, audio, image, pairs.labels, temperature),
-        "kept_out_sound": {
-            "seconds": len(events),
-            "agrees_with_teacher": round(float((agree[0].argmax(1) == made.kept_out.teacher.argmax(1)).mean()), 4),
-            "event_auroc": round(measure.auroc(agree[1], events), 4),
-        },
-        "none_of_ours": {
-            "false_alarm_rate": FALSE_ALARMS,
-            "found_among_other_pictures": round(float((1 / (1 + np.exp(-others)) > threshold).mean()), 4),
-        },
-        "int8_cpu_against_float": compare(cpu, full, made.joint_windows, made.val_pictures, temperature),
-        "int8_trt_against_float": compare(trt, full, made.joint_windows, made.val_pictures, temperature),
-        "median_ms_one_cpu_thread": {
-            "audio": round(cpu.audio.median_ms(one[0]), 3),
-            "image": round(cpu.image.median_ms(one[1]), 3),
-            "fusion": round(cpu.fusion.median_ms(*embeddings, one[2]), 3),
-        },
-        "bytes": sizes,
-        "parameters": {name: parameters_of(work / f"{name}.onnx") for name in ("audio", "image", "fusion")},
     }
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy import float32, float64, int64
+from numpy import float32, float64
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge_avsc.features import LogMel
-from edge_avsc.training.classes import GROUPS, LABELS, NONE, group_of
-from edge_avsc.training.fusion import Experts
+from edge_avsc.training.classes import GROUPS, group_of
+from edge_avsc.training.fusion import Experts, FusionHead
 from edge_avsc.training.picture_data import Pictures
 from edge_avsc.training.sound_data import Recordings, second, seconds_of
 from edge_avsc.training.sounds import SPAN, Lessons
@@ -74,9 +74,8 @@ def make_experts(
     seconds, weights: unlabelled sound that they were trained on, and each second's weight. data: the training pictures.
     strange: views of sound that was kept out; how far the student strays from the teacher there sets its temperature.
     """
+    embeddings = embedded(sound.encoder, seconds.log_mel)
     with torch.inference_mode():
-        parts = [sound.encoder(torch.from_numpy(seconds.log_mel[i : i + 256])) for i in range(0, len(weights), 256)]
-        embeddings = torch.cat(parts)
         posterior = torch.log_softmax(sound.head(embeddings), 1)
         mean = (posterior * torch.from_numpy(weights / weights.sum()).float()[:, None]).sum(0)
         said = sound(torch.from_numpy(strange.log_mel)) - mean
@@ -123,33 +122,22 @@ def _event_direction(embeddings: Any, is_event: Any) -> tuple[Any, float]:
     return (weight / scale).detach(), float(bias.detach())
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Pictures and seconds of sound of the same class, none of them trained on: row numbers and the class."""
-
-    pictures: NDArray[int64]
-    sounds: NDArray[int64]
-    labels: NDArray[int64]
+def embedded(encoder: Any, inputs: NDArray[float32]) -> Any:
+    """Return the embeddings ``[n, 128]`` of many inputs."""
+    with torch.inference_mode():
+        return torch.cat([encoder(torch.from_numpy(inputs[i : i + 128])) for i in range(0, len(inputs), 128)])
 
 
-def class_pairs(data: Pictures, teacher_logits: NDArray[float32], seed: int, per_picture: int = 4) -> Pairs:
-    """Pair each labelled picture with seconds that the teacher gives its class; vehicles take turns.
+def words(head: FusionHead, audio: Any, image: Any) -> tuple[NDArray[float64], NDArray[float64]]:
+    """Return what each expert says alone of embeddings ``[n, 128]``: log-probabilities ``[n, 10]``."""
+    with torch.inference_mode():
+        sound, picture = (head(audio, image, torch.tensor([p] * len(audio)))[0] for p in ((1.0, 0.0), (0.0, 1.0)))
+    return sound.double().numpy(), picture.double().numpy()
 
-    A bus's inside is a bus half of the time, a metro or a tram otherwise: as VEHICLE_SHARES says.
-    """
-    random = np.random.default_rng(seed)
-    shares = np.exp(teacher_logits - teacher_logits.max(1, keepdims=True)).astype(float64)
-    shares /= shares.sum(1, keepdims=True)
-    pictures, sounds, labels = [], [], []
-    for row in np.flatnonzero(data.groups != NONE):
-        group = GROUPS[data.groups[row]]
-        names = ["bus", "bus", "metro", "tram"] if group == "bus" else [group] * per_picture
-        for name in names:
-            label = LABELS.index(name)
-            likely = shares[:, label] * (shares[:, label] > 0.5)
-            if likely.sum() == 0:
-                likely = shares[:, label]
-            pictures.append(row)
-            sounds.append(random.choice(len(likely), p=likely / likely.sum()))
-            labels.append(label)
-    return Pairs(np.array(pictures, int64), np.array(sounds, int64), np.array(labels, int64))
+
+def alarm_threshold(head: FusionHead, image_embeddings: Any, false_alarms: float) -> float:
+    """Return the probability of "none of ours" that this share of *image_embeddings* ``[n, 128]``, all ours, exceeds."""
+    present = torch.tensor([[0.0, 1.0]] * len(image_embeddings))
+    with torch.inference_mode():
+        none = head(torch.zeros_like(image_embeddings), image_embeddings, present)[1]
+    return round(float(none.quantile(1 - false_alarms).sigmoid()), 4)

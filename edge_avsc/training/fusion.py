@@ -45,12 +45,19 @@ class Experts:
 class FusionHead(nn.Module):  # type: ignore[misc]
     """Embeddings and ``present`` (sound, picture: 1 or 0) to ``logits`` ``[n, 10]`` and ``none_logit`` ``[n, 1]``.
 
-    The logits are the sum of the experts' log-probabilities: the product of experts for ten equally frequent classes.
+    The logits are the sum of the experts' log-probabilities, the product of experts for ten equally frequent classes;
+    where both are there, a trained mixing may take the sum's place (see ``mix``).
     What an absent modality's embedding holds, even NaN, has no influence.
     """
 
+    mixing: Any
+    mixing_bias: Any
+
     def __init__(self, experts: Experts) -> None:
         super().__init__()
+        product = torch.eye(len(LABELS)).repeat(1, 2)
+        self.register_buffer("mixing", product)
+        self.register_buffer("mixing_bias", torch.zeros(len(LABELS)))
         self.sound = _linear(experts.sound_weight, experts.sound_bias)
         self.picture = _linear(experts.picture_weight, experts.picture_bias)
         self.sound_none = _linear(experts.sound_none_weight, torch.tensor([experts.sound_none_bias]))
@@ -66,6 +73,10 @@ class FusionHead(nn.Module):  # type: ignore[misc]
         self.register_buffer("members", members)
         self.register_buffer("to_labels", to_labels)
 
+    def mix(self, weight: Any, bias: Any) -> None:
+        """Let both experts' log-probabilities be weighed by *weight* ``[10, 20]`` and *bias* ``[10]``."""
+        self.mixing, self.mixing_bias = weight.float(), bias.float()
+
     def forward(self, audio_embedding: Any, image_embedding: Any, present: Any) -> tuple[Any, Any]:
         """Return the logits and the log-odds of "none of ours"."""
         heard, seen = present[:, 0:1] > 0.5, present[:, 1:2] > 0.5
@@ -77,9 +88,10 @@ class FusionHead(nn.Module):  # type: ignore[misc]
         groups = torch.softmax(self.picture(image), 1) @ self.members
         picture = (groups[:, :NONE] + 1e-9) ** (1 / self.picture_temperature) @ self.to_labels
         picture = picture / picture.sum(1, keepdim=True)
-        logits = torch.where(heard, _floored_log(sound, self.sound_floor), nothing) + torch.where(
-            seen, _floored_log(picture, self.picture_floor), nothing
-        )
+        sound = torch.where(heard, _floored_log(sound, self.sound_floor), nothing)
+        picture = torch.where(seen, _floored_log(picture, self.picture_floor), nothing)
+        mixed = torch.cat([sound, picture], 1) @ self.mixing.T + self.mixing_bias
+        logits = torch.where(heard & seen, mixed, sound + picture)
         ours = groups[:, :NONE].mean(1, keepdim=True)
         picture_none = torch.log(groups[:, NONE:] + 1e-6) - torch.log(ours + 1e-6)
         sound_none = self.sound_none(audio)

@@ -24,10 +24,18 @@ class _Examples:
         return next(self._rows, None)
 
 
-def quantise(source: Path, target: Path, examples: NDArray[float32], device: Literal["cpu", "trt"]) -> None:
+def quantise(
+    source: Path,
+    target: Path,
+    examples: NDArray[float32],
+    device: Literal["cpu", "trt"],
+    *,
+    float_convolutions: int = 0,
+) -> None:
     """Write the int8 QDQ form of *source*, with ranges from *examples* ``[n, ...]``.
 
     cpu: unsigned activations, signed weights per channel (U8S8). trt: symmetric S8S8, biases left in float.
+    float_convolutions: how many of the first ones stay in float, where int8 costs most and gains least.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -38,6 +46,7 @@ def quantise(source: Path, target: Path, examples: NDArray[float32], device: Lit
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
         quantize_static(
             str(prepared),
             str(target),
@@ -46,6 +55,7 @@ def quantise(source: Path, target: Path, examples: NDArray[float32], device: Lit
             per_channel=True,
             activation_type=QuantType.QInt8 if trt else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
+            nodes_to_exclude=convolutions[:float_convolutions],
             extra_options={"ActivationSymmetric": trt, "WeightSymmetric": True, "QuantizeBias": not trt},
         )
     model = onnx.load(target)

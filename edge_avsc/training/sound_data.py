@@ -88,7 +88,8 @@ class Views:
             other = self._piece(random)
             sound = sound + other * float32(ratio / (_rms(other) + 1e-6))
         sound = self._filtered(sound, random)
-        level_db = float(np.clip(20 * np.log10(_rms(sound) + 1e-6) + random.normal(0, 6), -60, -8))
+        # Ambience is published louder than a microphone in the field hears it.
+        level_db = float(np.clip(20 * np.log10(_rms(sound) + 1e-6) + random.normal(-6, 9), -70, -8))
         sound = sound * float32(10 ** (level_db / 20) / (_rms(sound) + 1e-6))
         return np.asarray(np.clip(sound, -1, 1), float32)
 
@@ -111,7 +112,8 @@ class Views:
         spectrum = np.fft.rfft(sound, padded)
         octaves = np.log2(np.linspace(20, RATE_HZ / 2, len(spectrum)) / 20)
         knots = np.linspace(0, octaves[-1], 6)
-        spectrum *= 10 ** (np.interp(octaves, knots, random.normal(0, 3.0, 6)) / 20)
+        tilt_db = random.normal(-0.8, 1.0) * knots
+        spectrum *= 10 ** (np.interp(octaves, knots, tilt_db + random.normal(0, 3.0, 6)) / 20)
         if random.random() < 0.35:
             response = self._responses.recording(int(random.integers(len(self._responses.names))))[:8000] / 32768
             transfer = np.fft.rfft(response, padded)

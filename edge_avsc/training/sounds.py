@@ -19,7 +19,7 @@ from edge_avsc.training.sound_data import Recordings, Views, second, seconds_of
 from edge_avsc.training.spec import AUDIO
 from edge_avsc.training.teachers import SoundTeacher, class_logits
 
-BATCH = 128
+BATCH = 64
 SHARD = 4000
 MAP = (8, 5)  # frequency, time: the size of the student's logit map
 SPAN = (AUDIO.columns - 1) * AUDIO.hop_samples + AUDIO.n_fft
@@ -87,7 +87,7 @@ def train(model: Any, data: Lessons, path: Path, *, epochs: float, minutes: floa
     """Train *model* (an AudioClassifier) in place; the run is saved in *path* and resumed from there."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.02)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1.5e-3, weight_decay=0.02)
     run = Run(model, optimiser, path, steps=round(epochs * len(data.log_mel) / BATCH), minutes=minutes)
     model.train()
     while run.done() < 1:

@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+import onnx
+
+from edge_avsc.training.export import IR, OPSET, export
+from edge_avsc.training.inference import Graph
+from edge_avsc.training.networks import AudioEncoder
+from edge_avsc.training.quantisation import quantise
+
+
+def zero_points(model: onnx.ModelProto) -> set[int]:
+    """Return the element types that activations and weights are quantised to."""
+    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    return {types[n.input[2]] for n in model.graph.node if n.op_type == "DequantizeLinear"}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_both_exports_are_int8_of_the_promised_kind_and_close_to_float(tmp_path: Path) -> None:
+    source = tmp_path / "audio.onnx"
+    export(AudioEncoder(), source, {"log_mel": (37, 128)}, ["audio_embedding"])
+    examples = np.random.default_rng(1).standard_normal((8, 37, 128), np.float32)
+    wanted = Graph(source).rows(examples)
+    kinds = {
+        "cpu": {onnx.TensorProto.UINT8, onnx.TensorProto.INT8, onnx.TensorProto.INT32},
+        "trt": {onnx.TensorProto.INT8},
+    }
+    for device in ("cpu", "trt"):
+        target = tmp_path / f"audio.{device}.onnx"
+        quantise(source, target, examples, device, float_convolutions=1)
+        model = onnx.load(target)
+        assert zero_points(model) <= kinds[device]
+        assert model.ir_version <= IR
+        assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
+        assert target.stat().st_size < 0.35 * source.stat().st_size
+        assert np.abs(Graph(target).rows(examples) - wanted).mean() < 0.1 * wanted.std()
