@@ -258,6 +258,8 @@ class _Track:
                 bad_reads += 1
                 packets = self._container.demux(self._stream)
                 continue
+            except IndexError:
+                break  # PyAV at the end of a file in which further streams began on the way
             if packet is None:
                 break
             if packet.size:

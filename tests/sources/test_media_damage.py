@@ -213,6 +213,15 @@ def test_recordings_joined_back_to_back(tmp_path: Path) -> None:
     assert taken.ends_ns["audio"] == pytest.approx(2 * NS_PER_S, abs=0.1 * NS_PER_S)
 
 
+def test_streams_that_begin_on_the_way(tmp_path: Path) -> None:
+    first = write_recording(tmp_path / "a.ts", 1.0, pictures=None).read_bytes()
+    second = write_recording(tmp_path / "b.ts", 1.0).read_bytes()
+    (tmp_path / "c.ts").write_bytes(first * 200 + second)
+    taken = read(tmp_path / "c.ts")
+    assert taken.ends_ns.keys() == {"audio"}
+    assert taken.ends_ns["audio"] > 199 * NS_PER_S
+
+
 def test_sound_that_changes_its_format(tmp_path: Path) -> None:
     first = write_recording(tmp_path / "a.ts", 1.0, pictures=None, sound=Sound(48_000, 2)).read_bytes()
     second = write_recording(tmp_path / "b.ts", 1.0, pictures=None, sound=Sound(32_000, 1)).read_bytes()
