@@ -1,0 +1,134 @@
+"""What happens in PortAudio's callback: copy, stamp, put."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from numpy import float32
+from numpy.typing import NDArray
+
+from edge_avsc.clock import Clock, SampleClock
+from edge_avsc.types import NS_PER_MS, NS_PER_S, AudioChunk, Item, SourceEvent
+
+# A block cannot be older: the stall would have ended its stream.
+OLDEST_NS = 2 * NS_PER_S
+# So many blocks in a row without a usable time say that the device knows none.
+HOPELESS = 10
+# Over so many callbacks the least delay of the callback itself is sought; it must follow a step of the wall clock soon.
+REMEMBERED = 64
+
+NO_TIMES = "The device does not say when it captured its sound; arrival less a block's length is taken instead."
+
+
+class Stamper:
+    """Turns the times that PortAudio gives with a block into the capture time of its first sample.
+
+    They are in a time base of the stream's own. How far that lies from ours is the least that our clock was ahead of
+    ``currentTime`` in the last callbacks: what is more is the wait for the interpreter. Times that stick, are 0, lie in
+    the future or too far in the past are not used.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        self.hopeless = False
+        self._rate_hz = rate_hz
+        self._ahead_ns: deque[int] = deque(maxlen=REMEMBERED)
+        self._adc_s = self._current_s = 0.0
+        self._unusable = 0
+
+    def stamp(self, now_ns: int, adc_s: float, current_s: float, samples: int) -> int:
+        """Return when the first of *samples* was captured, given the clock's time and the callback's own times."""
+        arrived_ns = now_ns
+        # Several callbacks can share one currentTime; one that goes back is nonsense or a step of the wall clock.
+        if current_s > 0.0 and current_s >= self._current_s:
+            current_ns = round(current_s * NS_PER_S)
+            self._ahead_ns.append(now_ns - current_ns)
+            arrived_ns = current_ns + min(self._ahead_ns)
+        else:
+            self._ahead_ns.clear()
+        age_ns = round((current_s - adc_s) * NS_PER_S)
+        usable = adc_s > self._adc_s and current_s > 0.0 and 0 <= age_ns <= OLDEST_NS
+        self._adc_s, self._current_s = adc_s, current_s
+        self._unusable = 0 if usable else self._unusable + 1
+        self.hopeless = self.hopeless or self._unusable >= HOPELESS
+        if usable and not self.hopeless:
+            return arrived_ns - age_ns
+        return arrived_ns - samples * NS_PER_S // self._rate_hz
+
+
+class Capture:
+    """The callback of a stream; whoever runs the stream watches *blocks*, *overflows* and *error*.
+
+    It delivers AudioChunks whose index begins at 0 and jumps by what an overflow lost. What goes wrong in it is kept in
+    *error*; from then on, and once *closed* is set, it delivers nothing.
+    """
+
+    def __init__(self, rate_hz: int, clock: Clock, put: Callable[[Item], None]) -> None:
+        self.blocks = 0
+        self.overflows = 0
+        self.error: Exception | None = None
+        self.closed = False
+        self._rate_hz = rate_hz
+        self._clock = clock
+        self._put = put
+        self._stamper = Stamper(rate_hz)
+        self._samples: SampleClock | None = None
+        self._index = 0
+        self._flagged = False
+
+    def __call__(self, samples: NDArray[float32], count: int, times: Any, status: Any) -> None:
+        """Take a block, as sounddevice hands it in."""
+        if self.closed or self.error is not None:
+            return
+        try:
+            self._take(samples, times, status)
+        except Exception as error:
+            self.error = error
+
+    def _take(self, samples: NDArray[float32], times: Any, status: Any) -> None:
+        now_ns = self._clock.now_ns()
+        time_ns = self._stamper.stamp(now_ns, times.inputBufferAdcTime, times.currentTime, len(samples))
+        if status.input_overflow:
+            self.overflows += 1
+            self._index += self._lost(time_ns, len(samples))
+        if self._samples is None:
+            self._samples = SampleClock(self._rate_hz, self._index, time_ns)
+        self._samples.observe(self._index, time_ns)
+        self._put(AudioChunk(samples.copy(), self._rate_hz, self._index, time_ns))
+        self._index += len(samples)
+        self.blocks += 1
+        if self._stamper.hopeless and not self._flagged:
+            self._flagged = True
+            self._put(SourceEvent("audio", "clock", NO_TIMES, now_ns))
+
+    def _lost(self, time_ns: int, block: int) -> int:
+        """Return how many samples an overflow lost: what the time says, or a block where it says nothing."""
+        if self._samples is None:
+            return 0
+        lost = round(self._samples.index_at(time_ns)) - self._index
+        return lost if lost > 0 else block
+
+
+class Watchdog:
+    """Says when no block has come for too long, by times handed in.
+
+    A pause of the watching itself (a machine that slept, a process that was stopped) counts for no more than a moment.
+    """
+
+    FIRST_NS = 4 * NS_PER_S  # an idle sound server wakes in blocks of 2 s
+    LIMIT_NS = 1 * NS_PER_S
+    MOMENT_NS = 250 * NS_PER_MS
+
+    def __init__(self, now_ns: int) -> None:
+        self._now_ns = now_ns
+        self._blocks = 0
+        self._silent_ns = 0
+
+    def stalled(self, now_ns: int, blocks: int) -> bool:
+        """Take in that *blocks* have come by now; tell whether the source hangs."""
+        self._silent_ns += min(now_ns - self._now_ns, self.MOMENT_NS)
+        self._now_ns = now_ns
+        if blocks != self._blocks:
+            self._blocks, self._silent_ns = blocks, 0
+        return self._silent_ns >= (self.LIMIT_NS if blocks else self.FIRST_NS)
