@@ -17,8 +17,8 @@ from edge_avsc.resampling import StreamResampler
 from edge_avsc.ring import IndexRing
 from edge_avsc.types import AudioChunk
 
-MEMORY_S = 8
-"""How much sound, and how many columns, a track remembers."""
+SOUND_S, COLUMNS_S = 8, 60
+"""How many seconds of samples, and of columns while their windows wait for pictures, a track remembers."""
 
 SILENT_PEAK = 2.0**-16
 """Below half a step of 16 bits nothing was heard: a muted or unplugged input, not a quiet place."""
@@ -43,7 +43,8 @@ class AudioTrack:
     """Resamples, computes columns as samples arrive, and knows at what time each of them was captured.
 
     *count* is called with the name of a counter and how many samples of the device were lost to it:
-    ``audio_gap_samples`` (never delivered), ``audio_invalid_samples`` (no numbers, or beyond all bounds).
+    ``audio_gap_samples`` (never delivered), ``audio_invalid_samples`` (no numbers, or beyond all bounds); and with
+    ``audio_late_columns``, how many columns came after their window was scored.
     """
 
     def __init__(self, front_end: AudioFrontEnd, log_mel: LogMel, count: Callable[[str, int], None]) -> None:
@@ -51,11 +52,11 @@ class AudioTrack:
         self._count = count
         self._log_mel = log_mel
         rate = front_end.sample_rate_hz
-        self.samples = IndexRing(MEMORY_S * rate, float32)
+        self.samples = IndexRing(SOUND_S * rate, float32)
         column = np.dtype([("mel", float32, (front_end.n_mels,)), ("arrived_ns", np.int64), ("state", np.uint8)])
-        self._columns = IndexRing(MEMORY_S * rate // front_end.hop_samples, column)
+        self._columns = IndexRing(COLUMNS_S * rate // front_end.hop_samples, column)
         self._row = np.zeros(1, column)
-        self._next_column = 0
+        self._next_column = self._scored_column = 0
         self._clock: SampleClock | None = None
         self._resampler: StreamResampler | None = None
         self._expected_index = 0  # after the last chunk
@@ -105,6 +106,11 @@ class AudioTrack:
             return WindowSound(None, coverage, silent, None)
         closed_ns = int(rows["arrived_ns"][present].max())
         return WindowSound(rows["mel"][_nearest(heard)], coverage, silent, closed_ns)
+
+    def scored(self, start_ns: int) -> None:
+        """Take in that the window that starts at *start_ns* is scored: columns of it that come now are late."""
+        if self._clock is not None:
+            self._scored_column = self._first_column(start_ns) + self.front_end.columns
 
     def time_of(self, sample: float) -> int:
         """Return the capture time of a sample of the ring ``samples`` (at the front end's rate)."""
@@ -177,6 +183,7 @@ class AudioTrack:
                 self._row["arrived_ns"] = arrived_ns
                 self._row["state"] = PRESENT if np.abs(samples).max() >= SILENT_PEAK else SILENT
                 self._columns.write(self._next_column, self._row)
+                self._count("audio_late_columns", int(self._next_column < self._scored_column))
             self._next_column += 1
 
 

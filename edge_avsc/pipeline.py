@@ -75,6 +75,11 @@ class ScenePipeline:
         """Forget a stream; its counters stay in ``health``."""
         del self._streams[stream]
 
+    def relieve(self, level: int) -> None:
+        """Leave out, in all streams, what a step of :class:`edge_avsc.relief.Relief` says; 0 is nothing."""
+        for stream in self._streams.values():
+            stream.relieve(level)
+
     def process(self, arrivals: Iterable[Arrival], now_ns: int) -> Iterator[Output]:
         """Take in *arrivals* and yield, in order, what is to be said by *now_ns*.
 
@@ -82,10 +87,14 @@ class ScenePipeline:
         """
         for arrival in arrivals:
             stream = self._streams[arrival.stream]
+            stream.windows.keep_newest(now_ns)
+            # What an item finds is decided by when it arrived, not by when this loop came to it.
+            yield from self._score_due(stream, arrival.arrived_ns)
             for part in _parts(arrival.item):
                 yield from stream.take_in(part, arrival.arrived_ns)
-                yield from self._score_due(stream, now_ns)
+                yield from self._score_due(stream, arrival.arrived_ns)
         for stream in self._streams.values():
+            stream.windows.keep_newest(now_ns)
             yield from self._score_due(stream, now_ns)
         for stream in self._streams.values():
             self._embed(stream, stream.waiting)

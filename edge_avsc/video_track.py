@@ -63,8 +63,9 @@ class VideoTrack:
     """Takes frames in order of time and keeps the embeddings of the wanted ones.
 
     *count* is called with the name of a counter and how many frames were lost to it: ``video_backward_frames`` (older
-    than the one before), ``video_missed_frames`` (wanted, but they came without their image), ``video_evicted_frames``
-    (their windows did not come in time).
+    than the one before), ``video_late_frames`` (a window that they belong to was scored before),
+    ``video_missed_frames`` (wanted, but they came without their image), ``video_evicted_frames`` (their windows did not
+    come in time).
     """
 
     def __init__(self, front_end: ImageFrontEnd, epoch_ns: int, count: Callable[[str, int], None]) -> None:
@@ -73,6 +74,9 @@ class VideoTrack:
         self._wanted = WantedFrames(epoch_ns, front_end.frames_per_s)
         self._embedded: TimeRing[Embedded] = TimeRing(MEMORY_S * front_end.frames_per_s)
         self._newest_ns: int | None = None
+        self._scored_ns = self._needed_ns = epoch_ns
+        self.every = 1
+        """How many wanted frames there are to one that is looked at: more than one while the machine is overloaded."""
 
     def add(self, frame: VideoFrame) -> NDArray[uint8] | None:
         """Take in a frame; return its image when it is wanted (and the caller owes its embedding)."""
@@ -81,6 +85,12 @@ class VideoTrack:
             return None
         self._newest_ns = frame.time_ns
         if not self._wanted.wants(frame.time_ns):
+            return None
+        self._count("video_late_frames", int(frame.time_ns < self._scored_ns))
+        if frame.time_ns < self._needed_ns:
+            return None
+        if self._wanted.begun_by(frame.time_ns) % self.every:
+            self._count("video_skipped_frames", 1)
             return None
         if frame.image is None:
             self._count("video_missed_frames", 1)
@@ -109,9 +119,10 @@ class VideoTrack:
             image_ms=sum(costs) / len(costs) if costs else None,
         )
 
-    def forget_before(self, time_ns: int) -> None:
-        """Let go of the embeddings that no later window can ask for."""
-        self._embedded.forget_before(time_ns)
+    def scored(self, end_ns: int, needed_ns: int) -> None:
+        """Take in that the window up to *end_ns* is scored; no later one can ask for pictures before *needed_ns*."""
+        self._scored_ns, self._needed_ns = end_ns, needed_ns
+        self._embedded.forget_before(needed_ns)
 
 
 def is_black(picture: NDArray[uint8]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edge_avsc.audio_track import AudioTrack
 from edge_avsc.types import NS_PER_MS, NS_PER_S, AudioChunk, Role, SourceEnded, VideoFrame, Window
 from edge_avsc.video_track import VideoTrack
@@ -9,6 +11,9 @@ from edge_avsc.video_track import VideoTrack
 WINDOW_NS = NS_PER_S
 TAIL_NS = NS_PER_MS
 """A recording's last window is whole when at most this much of it is missing."""
+
+PATIENCE_NS = 50 * NS_PER_S
+"""A recording's sound may run this far ahead of its pictures, or they of it: what the tracks remember bounds it."""
 
 
 class StreamWindows:
@@ -26,14 +31,18 @@ class StreamWindows:
         epoch_ns: int,
         hop_ns: int,
         max_lateness_ns: int | None,
+        count: Callable[[str, int], None],
     ) -> None:
         self.audio = audio
         self.video = video
         self.epoch_ns = epoch_ns
         self.hop_ns = hop_ns
         self._max_lateness_ns = max_lateness_ns
+        self.relief = 0
+        """The step of :class:`edge_avsc.relief.Relief` that is in force."""
+        self._count = count
         self._next = 0
-        self._ended: dict[Role, int] = {}
+        self._ended: set[Role] = set()
         self._reached_ns = epoch_ns
 
     @property
@@ -54,13 +63,16 @@ class StreamWindows:
             reached_ns = item.time_ns
         self._reached_ns = max(self._reached_ns, reached_ns)
         if isinstance(item, SourceEnded):
-            self._ended[item.role] = item.time_ns
+            self._ended.add(item.role)
+        else:
+            self._ended.discard("audio" if isinstance(item, AudioChunk) else "video")
 
     def due(self, now_ns: int) -> bool:
         """Tell whether the next window is to be scored now."""
         end_ns = self.next_end_ns
         if self._max_lateness_ns is None:
-            return self._reached_ns >= end_ns - TAIL_NS and self._complete(end_ns)
+            ahead_ns = self._reached_ns - end_ns
+            return ahead_ns >= PATIENCE_NS or (ahead_ns >= -TAIL_NS and self._complete(end_ns))
         if now_ns >= end_ns + self._max_lateness_ns:
             return True
         return self._complete(end_ns) and (self._waits_for("audio") or now_ns >= end_ns)
@@ -84,9 +96,23 @@ class StreamWindows:
             image_ms=pictures.image_ms if pictures else None,
         )
         self._next += 1
+        if self.relief >= 2:
+            self._skip(1)
+        if self.audio:
+            self.audio.scored(start_ns)
         if self.video:
-            self.video.forget_before(start_ns + self.hop_ns)
+            self.video.scored(end_ns, start_ns + self.hop_ns)
         return window
+
+    def keep_newest(self, now_ns: int) -> None:
+        """Under the last step of relief, leave out all windows that are overdue but the newest."""
+        if self.relief == 3 and self._max_lateness_ns is not None:
+            overdue_ns = now_ns - self.next_end_ns - self._max_lateness_ns
+            self._skip(max(0, overdue_ns // self.hop_ns))
+
+    def _skip(self, windows: int) -> None:
+        self._next += windows
+        self._count("windows_skipped", windows)
 
     @property
     def _tracks(self) -> tuple[tuple[Role, AudioTrack | VideoTrack | None], ...]:

@@ -14,7 +14,7 @@ RATES = (8000, 11025, 16000, 22050, 44100, 47999, 48000, 96000)
 
 def resampled(sound: NDArray[float32], rate_hz: int, sizes: list[int]) -> NDArray[float32]:
     resampler = StreamResampler(rate_hz, 16000)
-    parts = []
+    parts: list[NDArray[float32]] = []
     first = 0
     while first < len(sound):
         size = sizes[len(parts) % len(sizes)]
