@@ -18,7 +18,7 @@ STEPS = (
 
 
 class Relief:
-    """Climbs a step when labels are later than 0.4 s after their windows, and goes down after 10 s of labels in time.
+    """Climbs a step when labels come 0.4 s too late, and goes down after 10 s of labels in time.
 
     Steps: 1 half of the wanted frames, 2 twice the hop as well, 3 only the newest due window as well. A step down that
     had to be taken back makes the next one wait twice as long, up to five minutes.
@@ -32,7 +32,7 @@ class Relief:
         self._went_down_ns: int | None = None
 
     def observe(self, late_ns: int, now_ns: int) -> bool:
-        """Take in that a label came *late_ns* after its window's end; return whether the step changed."""
+        """Take in that a label came *late_ns* after it could have come; return whether the step changed."""
         if late_ns > TOO_LATE_NS:
             self._in_time_since_ns = None
             return self._climb(now_ns)

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_avsc.clock import MonotonicClock
+from edge_avsc.config import AppConfig, SourceConfig, StreamConfig
+from edge_avsc.errors import DeviceError
+from edge_avsc.live import Monitor
+from edge_avsc.model import SceneModel
+from edge_avsc.pipeline import Output
+from edge_avsc.types import NS_PER_S, AudioChunk, Item, Role, SceneEstimate, StreamEvent, VideoFrame
+
+RATE_HZ = 16_000
+
+
+@dataclass
+class Scripted:
+    """A source that plays, at each attempt, the script's next act, and then says nothing more."""
+
+    role: Role
+    acts: list[Callable[[Callable[[Item], None]], None]]
+    attempts: int = 0
+    over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        return frozenset({self.role})
+
+    def run(self, put: Callable[[Item], None], stop: threading.Event) -> None:
+        self.attempts += 1
+        if self.attempts <= len(self.acts):
+            self.acts[self.attempts - 1](put)
+        self.over.set()
+        stop.wait()
+
+
+def sound(seconds: float) -> Callable[[Callable[[Item], None]], None]:
+    """Deliver so much sound at once, stamped ahead of its time, so that nobody need wait for it."""
+
+    def deliver(put: Callable[[Item], None]) -> None:
+        count = int(seconds * RATE_HZ)
+        samples = np.random.default_rng(1).normal(0, 0.1, (count, 1)).astype(np.float32)
+        began_ns = MonotonicClock().now_ns()
+        for first in range(0, count, 1600):
+            time_ns = began_ns + first * NS_PER_S // RATE_HZ
+            put(AudioChunk(samples[first : first + 1600], RATE_HZ, first, time_ns))
+
+    return deliver
+
+
+def pictures(seconds: float) -> Callable[[Callable[[Item], None]], None]:
+    def deliver(put: Callable[[Item], None]) -> None:
+        began_ns = MonotonicClock().now_ns()
+        for frame in range(int(seconds * 10)):
+            image = np.full((32, 32, 3), 60 + frame % 100, np.uint8)
+            put(VideoFrame(began_ns + frame * NS_PER_S // 10, 99.0, image))
+
+    return deliver
+
+
+def failing(
+    act: Callable[[Callable[[Item], None]], None] | None, error: Exception
+) -> Callable[[Callable[[Item], None]], None]:
+    def deliver(put: Callable[[Item], None]) -> None:
+        if act:
+            act(put)
+        raise error
+
+    return deliver
+
+
+def monitor(model: SceneModel, stop: threading.Event, **sources: Scripted) -> Monitor:
+    """A monitor of one stream 's' with these sources."""
+    uris: dict[str, Any] = {role: SourceConfig(uri=f"device-{role}") for role in sources}
+    config = AppConfig(hop_s=0.05, streams={"s": StreamConfig(**uris)})
+    return Monitor(
+        config,
+        model,
+        clock=MonotonicClock(),
+        stop=stop,
+        open_source=lambda uri, roles, **_: sources[uri.removeprefix("device-")],
+    )
+
+
+def until(outputs: Iterator[Output], wanted: Callable[[list[Output]], bool], stop: threading.Event) -> list[Output]:
+    """Read until what came satisfies *wanted*, then stop and read the rest."""
+    seen: list[Output] = []
+    for output in outputs:
+        seen.append(output)
+        if wanted(seen):
+            stop.set()
+    return seen
+
+
+def labelled(seen: list[Output], modality: str) -> int:
+    return sum(isinstance(one, SceneEstimate) and one.modality == modality for one in seen)
+
+
+def events(seen: list[Output]) -> list[tuple[str, str]]:
+    return [(one.source, one.event) for one in seen if isinstance(one, StreamEvent)]
+
+
+def test_sound_and_pictures_become_one_stream(tiny_model: SceneModel) -> None:
+    stop = threading.Event()
+    both = monitor(tiny_model, stop, audio=Scripted("audio", [sound(3)]), video=Scripted("video", [pictures(3)]))
+    seen = until(both.outputs(), lambda seen: labelled(seen, "av") >= 5, stop)
+    estimates = [one for one in seen if isinstance(one, SceneEstimate)]
+    assert [one.index for one in estimates] == list(range(len(estimates)))
+    assert estimates[0].latency is not None
+
+
+def test_labels_go_on_with_what_is_left(tiny_model: SceneModel) -> None:
+    stop = threading.Event()
+    camera = Scripted("video", [failing(pictures(2), DeviceError("The camera is gone; plug it in."))])
+    both = monitor(tiny_model, stop, audio=Scripted("audio", [sound(4)]), video=camera)
+    seen = until(both.outputs(), lambda seen: labelled(seen, "a") >= 2 and camera.attempts > 1, stop)
+    assert ("video", "lost") in events(seen)
+
+
+def test_source_comes_back_by_itself(tiny_model: SceneModel) -> None:
+    stop = threading.Event()
+    microphone = Scripted("audio", [failing(sound(2), DeviceError("Gone; plug it in.")), sound(3)])
+    alone = monitor(tiny_model, stop, audio=microphone)
+    seen = until(alone.outputs(), lambda seen: events(seen).count(("audio", "recovered")) == 1, stop)
+    assert events(seen)[:1] == [("audio", "lost")]
+    assert microphone.attempts >= 2
+
+
+def test_without_anything_the_stream_says_so(tiny_model: SceneModel) -> None:
+    stop = threading.Event()
+    gone = DeviceError("Gone; plug it in.")
+    microphone = Scripted("audio", [failing(sound(1), gone), *[failing(None, gone)] * 9])
+    alone = monitor(tiny_model, stop, audio=microphone)
+    seen = until(alone.outputs(), lambda seen: labelled(seen, "none") >= 3, stop)
+    nothing = [one for one in seen if isinstance(one, SceneEstimate) and one.modality == "none"]
+    assert all(not one.window_probabilities for one in nothing)
+
+
+def test_nothing_to_begin_with_is_an_error(tiny_model: SceneModel) -> None:
+    gone = [failing(None, DeviceError("There is no microphone; plug one in."))] * 50
+    alone = monitor(tiny_model, threading.Event(), audio=Scripted("audio", gone))
+    with pytest.raises(DeviceError, match="There is no microphone"):
+        list(alone.outputs())
+
+
+def test_fault_of_a_thread_is_raised_in_main(tiny_model: SceneModel) -> None:
+    broken = Scripted("audio", [failing(sound(1), ZeroDivisionError("a fault"))])
+    alone = monitor(tiny_model, threading.Event(), audio=broken)
+    with pytest.raises(ZeroDivisionError, match="a fault"):
+        list(alone.outputs())
+
+
+def test_stop_ends_what_never_began(tiny_model: SceneModel) -> None:
+    stop = threading.Event()
+    silent = Scripted("audio", [])
+    alone = monitor(tiny_model, stop, audio=silent)
+    outputs = alone.outputs()
+    reader = threading.Thread(target=lambda: list(outputs))
+    reader.start()
+    assert silent.over.wait(5)
+    stop.set()
+    reader.join(5)
+    assert not reader.is_alive()
