@@ -138,9 +138,13 @@ def _request(address: Address) -> Response:
     if address.user is not None:
         token = base64.b64encode(f"{address.user}:{address.password}".encode()).decode()
         headers["Authorization"] = f"Basic {token}"
-    connection.request("GET", address.target, headers=headers)
-    # It is told to close, so that the answer owns the connection from here on.
-    return connection.getresponse()
+    try:
+        connection.request("GET", address.target, headers=headers)
+        # It is told to close, so that the answer owns the connection from here on.
+        return connection.getresponse()
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _boundary(name: str, response: Response) -> str:
