@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +16,8 @@ from edge_avsc.types import NS_PER_MS, NS_PER_S, AudioChunk, Item, SourceEvent
 OLDEST_NS = 2 * NS_PER_S
 # So many blocks in a row without a usable time say that the device knows none.
 HOPELESS = 10
-# Over so many callbacks the least delay of the callback itself is sought; it must follow a step of the wall clock soon.
-REMEMBERED = 64
+# How much faster than ours the stream's clock may run (it can be the wall clock, which is slewed by up to 500 ppm).
+SLEW = 1e-3
 
 NO_TIMES = "The device does not say when it captured its sound; arrival less a block's length is taken instead."
 
@@ -25,31 +25,35 @@ NO_TIMES = "The device does not say when it captured its sound; arrival less a b
 class Stamper:
     """Turns the times that PortAudio gives with a block into the capture time of its first sample.
 
-    They are in a time base of the stream's own. How far that lies from ours is the least that our clock was ahead of
-    ``currentTime`` in the last callbacks: what is more is the wait for the interpreter. Times that stick, are 0, lie in
-    the future or too far in the past are not used.
+    They are in a time base of the stream's own. How far that lies from ours is the least that our clock was ever ahead
+    of ``currentTime``: what is more is the wait for the interpreter, often longer than a block. Times that stick, are
+    0, lie in the future or too far in the past are not used.
     """
 
     def __init__(self, rate_hz: int) -> None:
         self.hopeless = False
         self._rate_hz = rate_hz
-        self._ahead_ns: deque[int] = deque(maxlen=REMEMBERED)
+        self._ahead_ns: float = math.inf
+        self._now_ns = 0
         self._adc_s = self._current_s = 0.0
         self._unusable = 0
 
     def stamp(self, now_ns: int, adc_s: float, current_s: float, samples: int) -> int:
         """Return when the first of *samples* was captured, given the clock's time and the callback's own times."""
         arrived_ns = now_ns
+        if not (math.isfinite(adc_s) and math.isfinite(current_s)):
+            adc_s = current_s = 0.0
         # Several callbacks can share one currentTime; one that goes back is nonsense or a step of the wall clock.
         if current_s > 0.0 and current_s >= self._current_s:
             current_ns = round(current_s * NS_PER_S)
-            self._ahead_ns.append(now_ns - current_ns)
-            arrived_ns = current_ns + min(self._ahead_ns)
+            slewed_ns = self._ahead_ns + SLEW * (now_ns - self._now_ns)
+            self._ahead_ns = min(now_ns - current_ns, slewed_ns)
+            arrived_ns = current_ns + round(self._ahead_ns)
         else:
-            self._ahead_ns.clear()
+            self._ahead_ns = math.inf
         age_ns = round((current_s - adc_s) * NS_PER_S)
         usable = adc_s > self._adc_s and current_s > 0.0 and 0 <= age_ns <= OLDEST_NS
-        self._adc_s, self._current_s = adc_s, current_s
+        self._now_ns, self._adc_s, self._current_s = now_ns, adc_s, current_s
         self._unusable = 0 if usable else self._unusable + 1
         self.hopeless = self.hopeless or self._unusable >= HOPELESS
         if usable and not self.hopeless:

@@ -167,5 +167,6 @@ def _unknown(uri: MicrophoneUri, inputs: Sequence[Input]) -> DeviceError:
         return DeviceError(
             f"There is no microphone '{uri.text}', nor any other; plug one in, or start the sound server."
         )
-    near = nearest(uri.name, ["default", *(device.name for device in inputs)])
+    # What stands before the colon is the name that people know; it is enough where only one device has it.
+    near = nearest(uri.name, ["default", *(device.name.partition(":")[0] for device in inputs)])
     return DeviceError(f"There is no microphone '{uri.text}'; 'edge-avsc devices' lists what there is.{near}")

@@ -122,9 +122,9 @@ class _Session:
             try:
                 stream.start()
                 self.flowing.set()
-                while not self._leave.wait(0.2):
-                    if not stream.active:
-                        self.finished.set()
+                while stream.active and not self._leave.wait(0.2):
+                    pass
+                self.finished.set()
             finally:
                 stream.abort()
                 stream.close()

@@ -27,7 +27,7 @@ def missing() -> str | None:
 
 
 class Pulse:
-    """A sound server with one null sink for each of *names*; what is played to a sink, the ALSA device of that name hears.
+    """A sound server with a null sink for each of *names*; ALSA's device of that name hears what is played to it.
 
     ``default`` hears the first. *environment* must be that of the process that records.
     """
