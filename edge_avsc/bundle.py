@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from edge_avsc.errors import ModelError
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class AudioNormalisation(_Frozen):
@@ -91,6 +91,21 @@ class Graphs(_Frozen):
     image: GraphSpec
     fusion: GraphSpec
 
+    @model_validator(mode="after")
+    def _have_what_is_fed_and_read(self) -> Graphs:
+        for graph, inputs, outputs in (
+            (self.audio, ("log_mel",), ("audio_embedding",)),
+            (self.image, ("picture",), ("image_embedding",)),
+            (self.fusion, ("audio_embedding", "image_embedding", "present"), ("logits",)),
+        ):
+            for name in inputs:
+                if name not in graph.inputs:
+                    raise ValueError(f"{graph.path} must have an input '{name}'")
+            for name in outputs:
+                if name not in graph.outputs:
+                    raise ValueError(f"{graph.path} must have an output '{name}'")
+        return self
+
 
 class Temperature(_Frozen):
     """Divides the logits, one for each state of the modalities (Guo et al. 2017, arXiv 1706.04599)."""
@@ -133,13 +148,30 @@ class Bundle(_Frozen):
     window_s: float = Field(ge=1, le=1, description="the length of a window; one second, always")
     audio: AudioFrontEnd
     image: ImageFrontEnd
-    graphs: dict[Literal["cpu", "trt"], Graphs]
+    graphs: dict[Literal["cpu", "trt"], Graphs] = Field(min_length=1)
     missing_modality: Literal["present_input"]
     temperature: Temperature
     unsure: Unsure
     golden: Golden
     provenance: Provenance
     measured: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("labels")
+    @classmethod
+    def _differ(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(labels)) < len(labels):
+            raise ValueError("each label must be there once")
+        return labels
+
+    @model_validator(mode="after")
+    def _scores_its_labels(self) -> Bundle:
+        for graphs in self.graphs.values():
+            path, outputs = graphs.fusion.path, graphs.fusion.outputs
+            if outputs["logits"].shape[-1:] != (len(self.labels),):
+                raise ValueError(f"'logits' of {path} must be as many as the labels, {len(self.labels)}")
+            if self.unsure.score == "none_of_ours" and "none_logit" not in outputs:
+                raise ValueError(f"{path} must have an output 'none_logit', which 'unsure' asks for")
+        return self
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -154,12 +186,14 @@ def read_bundle(folder: Path) -> Bundle:
         )
     try:
         bundle = Bundle.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not valid YAML ({error}); restore the bundle.") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the top level"
-        raise ModelError(f"{path}: {where}: {first['msg']}; restore the bundle.") from error
+        problem = first["msg"].removeprefix("Value error, ")
+        raise ModelError(f"{path}: {where}: {problem}; restore the bundle.") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # A date such as 2026-13-45 is a bare ValueError.
+        raise ModelError(f"{path} is not valid YAML ({' '.join(str(error).split())}); restore the bundle.") from error
     for graphs in bundle.graphs.values():
         for graph in (graphs.audio, graphs.image, graphs.fusion):
             _check_hash(folder / graph.path, graph.sha256)
