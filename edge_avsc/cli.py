@@ -1,26 +1,14 @@
-"""The command line. Verbs import what they need, so that ``--help`` starts in a tenth of a second."""
+"""The command line: what may be written there, and what an error becomes."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from edge_avsc import __version__
-from edge_avsc.errors import ConfigError, EdgeAvscError
-
-if TYPE_CHECKING:
-    from edge_avsc.config import AppConfig, StreamConfig
-    from edge_avsc.health import Health
-    from edge_avsc.pipeline import Output
-    from edge_avsc.player import Player
-    from edge_avsc.sinks.base import Sink
-    from edge_avsc.sinks.console import LiveConsole
-    from edge_avsc.sinks.plain import PlainConsole
+from edge_avsc import __version__, verbs
+from edge_avsc.errors import EdgeAvscError
 
 EXIT_CODES = "exit codes: 0 done, 2 bad usage, input or configuration, 3 device, 4 model, 1 anything else"
 
@@ -31,9 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     args = _parser().parse_args(argv)
-    verb = {"replay": _replay, "run": _run, "devices": _devices, "schema": _schema, "model": _model}[args.verb]
     try:
-        return verb(args)
+        return verbs.VERBS[args.verb](args)
     except KeyboardInterrupt:
         if args.debug:
             raise
@@ -46,12 +33,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EdgeAvscError as error:
         if args.debug:
             raise
-        _complain(error)
+        verbs.complain(error)
         return error.exit_code
     except Exception as error:
         if args.debug:
             raise
-        _complain(f"{type(error).__name__}: {error}; this is a fault of edge-avsc: please report what --debug prints.")
+        verbs.complain(
+            f"{type(error).__name__}: {error}; this is a fault of edge-avsc: please report what --debug prints."
+        )
         return 1
 
 
@@ -121,163 +110,6 @@ def _speed(text: str) -> float | None:
         return None if text == "max" else float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is neither 'max' nor a number") from None
-
-
-def _replay(args: argparse.Namespace) -> int:
-    from edge_avsc.config import hop_ns
-    from edge_avsc.model import SceneModel
-    from edge_avsc.player import Player
-
-    config = _replay_config(args)
-    model = SceneModel.load(config.model, provider=config.provider)
-    player = Player(model, hop_ns(config.hop_s), speed=args.speed, smoothing=config.smoothing)
-    worst = 0
-    with contextlib.ExitStack() as open_sinks:
-        utc = player.utc if player.paced else None
-        sinks, console = _open_sinks(config, open_sinks, utc, player.health, append=False)
-        for name, stream in _recordings(args, config):
-            try:
-                _play(player, name, stream, sinks)
-            except ConfigError as error:
-                if args.debug:
-                    raise
-                # One broken recording must not cost the labels of the others.
-                _complain(error)
-                worst = error.exit_code
-    if console:
-        console.summary()
-    return worst
-
-
-def _replay_config(args: argparse.Namespace) -> AppConfig:
-    from edge_avsc.config import AppConfig, JsonlConfig, load_config
-
-    config = load_config(args.config) if args.config else AppConfig()
-    changes: dict[str, object] = {}
-    if args.model is not None:
-        changes["model"] = args.model
-    if args.hop_s is not None:
-        changes["hop_s"] = args.hop_s
-    if args.jsonl is not None:
-        changes["sinks"] = config.sinks.model_copy(update={"jsonl": JsonlConfig(path=args.jsonl)})
-    return config.model_copy(update=changes)
-
-
-def _recordings(args: argparse.Namespace, config: AppConfig) -> list[tuple[str, StreamConfig]]:
-    from edge_avsc.replay import recordings
-    from edge_avsc.sources import DEMO
-
-    given = recordings(*args.files, audio=args.audio, video=args.video)
-    return given or list(config.streams.items()) or recordings(DEMO)
-
-
-def _open_sinks(
-    config: AppConfig,
-    opened: contextlib.ExitStack,
-    utc: Callable[[int], str] | None,
-    health: Health,
-    *,
-    append: bool,
-) -> tuple[list[Sink], PlainConsole | LiveConsole | None]:
-    from edge_avsc.sinks.console import make_console
-    from edge_avsc.sinks.jsonl import JsonlSink
-
-    sinks: list[Sink] = []
-    jsonl = config.sinks.jsonl
-    console: PlainConsole | LiveConsole | None = None
-    if jsonl:
-        sinks.append(opened.enter_context(JsonlSink(jsonl.path, append=append, timed=utc is not None, utc=utc)))
-    # JSON lines on stdout are for a program; a view for people in the same terminal would tear them apart.
-    if config.sinks.console and not (jsonl and jsonl.path == "-"):
-        changes_only = config.sinks.console.changes_only
-        console = make_console(sys.stdout, changes_only=changes_only, counters=health.counters)
-        opened.enter_context(console)
-        sinks.append(console)
-    return sinks, console
-
-
-def _play(player: Player, name: str, stream: StreamConfig, sinks: list[Sink]) -> None:
-    estimates = 0
-    for output in player.play(name, stream):
-        estimates += _send(output, sinks)
-    if not estimates:
-        _complain(f"{name} is shorter than a window of 1 s, so there is nothing to label.")
-
-
-def _send(output: Output, sinks: list[Sink]) -> bool:
-    """Pass an output to all sinks; return whether it was an estimate."""
-    from edge_avsc.types import SceneEstimate
-
-    for sink in sinks:
-        if isinstance(output, SceneEstimate):
-            sink.write(output)
-        else:
-            sink.event(output)
-    return isinstance(output, SceneEstimate)
-
-
-def _run(args: argparse.Namespace) -> int:
-    import signal
-    import threading
-
-    from edge_avsc.clock import MonotonicClock, UtcAnchor
-    from edge_avsc.live import Monitor
-    from edge_avsc.model import SceneModel
-
-    config = _live_config(args.config)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    clock = MonotonicClock()
-    model = SceneModel.load(config.model, provider=config.provider)
-    monitor = Monitor(config, model, clock=clock, stop=stop)
-    with contextlib.ExitStack() as opened:
-        sinks, console = _open_sinks(config, opened, UtcAnchor.now(clock).iso, monitor.health, append=True)
-        for output in monitor.outputs():
-            _send(output, sinks)
-    if console:
-        console.summary()
-    return 0
-
-
-def _live_config(path: str | None) -> AppConfig:
-    from edge_avsc.config import AppConfig, SourceConfig, StreamConfig, load_config
-
-    if path is None:
-        default = StreamConfig(audio=SourceConfig(uri="default"), video=SourceConfig(uri="default"))
-        return AppConfig(streams={"live": default})
-    config = load_config(path)
-    if not config.streams:
-        raise ConfigError(f"{path} names no streams; add e.g. 'streams: {{live: {{audio: default, video: default}}}}'.")
-    return config
-
-
-def _devices(args: argparse.Namespace) -> int:
-    from edge_avsc.sources import list_devices
-
-    for line in list_devices():
-        print(line)
-    return 0
-
-
-def _schema(args: argparse.Namespace) -> int:
-    from edge_avsc.config import config_schema
-
-    print(json.dumps(config_schema(), indent=2))
-    return 0
-
-
-def _model(args: argparse.Namespace) -> int:
-    from edge_avsc.golden import describe, verify
-
-    lines = describe(args.model) if args.action == "info" else verify(args.model)
-    for line in lines:
-        print(line)
-    return 0
-
-
-def _complain(what: EdgeAvscError | str) -> None:
-    print(f"edge-avsc: {what}", file=sys.stderr)
 
 
 if __name__ == "__main__":
