@@ -4,94 +4,30 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
-import yaml
 
 from edge_avsc.sources.synthetic import Demo
 from real.pulse import Pulse, clicks_and_noise
 from real.pulse import missing as missing_pulse
+from real.running import estimates, events, last, running
 from real.servers import has_rtsp_server, serving
 
 pytestmark = pytest.mark.real
-SCRIPT = str(Path(sys.executable).with_name("edge-avsc"))
 ROOT = Path(__file__).resolve().parents[2]
-
-
-class Run:
-    """A running ``edge-avsc run`` and the lines that it has written so far."""
-
-    def __init__(self, process: subprocess.Popen[bytes], path: Path) -> None:
-        self.process = process
-        self._path = path
-
-    def lines(self) -> list[dict[str, Any]]:
-        text = self._path.read_text() if self._path.exists() else ""
-        return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
-
-    def wait_for(self, what: Callable[[list[dict[str, Any]]], bool], within_s: float = 15.0) -> list[dict[str, Any]]:
-        """Return the lines as soon as they satisfy *what*."""
-        deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline:
-            lines = self.lines()
-            if what(lines):
-                return lines
-            assert self.process.poll() is None, self.process.communicate()[1].decode()
-            time.sleep(0.05)
-        raise AssertionError(f"it did not come within {within_s} s; the last lines: {self.lines()[-3:]}")
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
-        """Ask it to end; return its exit code and how many seconds that took."""
-        began = time.monotonic()
-        self.process.send_signal(number)
-        return self.process.wait(10), time.monotonic() - began
-
-
-@contextmanager
-def running(folder: Path, streams: dict[str, Any], model: Path, environment: dict[str, str]) -> Iterator[Run]:
-    config, path = folder / "config.yaml", folder / "labels.jsonl"
-    settings = {"streams": streams, "model": str(model), "sinks": {"jsonl": {"path": str(path)}, "console": None}}
-    config.write_text(yaml.safe_dump({"version": 1, **settings}))
-    with subprocess.Popen(
-        [SCRIPT, "run", "--config", str(config)], env={**os.environ, **environment}, stderr=subprocess.PIPE
-    ) as process:
-        try:
-            yield Run(process, path)
-        finally:
-            process.kill()
 
 
 @pytest.fixture
 def pulse(tmp_path: Path) -> Iterator[Pulse]:
     if lacking := missing_pulse():
         pytest.skip(f"not installed here: {lacking}")
-    with Pulse(tmp_path / "pulse", "mic") as server:
-        with server.play("mic", clicks_and_noise(120.0)) as player:
-            yield server
-            player.kill()
-
-
-def estimates(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [line for line in lines if line["type"] == "estimate"]
-
-
-def events(lines: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    return [(line["source"], line["event"]) for line in lines if line["type"] == "event"]
-
-
-def last(lines: list[dict[str, Any]], count: int, modality: str) -> bool:
-    newest = estimates(lines)[-count:]
-    return len(newest) == count and all(line["modality"] == modality for line in newest)
+    with Pulse(tmp_path / "pulse", "mic") as server, server.play("mic", clicks_and_noise(120.0)) as player:
+        yield server
+        player.kill()
 
 
 def test_microphone_and_camera_become_one_stream_and_survive_each_other(

@@ -1,0 +1,111 @@
+"""A live ``edge-avsc run`` in a process of its own, the lines that it writes, and what the system says of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+SCRIPT = str(Path(sys.executable).with_name("edge-avsc"))
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process holds at a moment: seconds of the test's clock, resident memory, threads, open descriptors."""
+
+    at_s: float
+    resident_kb: int
+    threads: int
+    descriptors: int
+
+
+class Run:
+    """A running ``edge-avsc run`` and the lines that it has written so far."""
+
+    def __init__(self, process: subprocess.Popen[bytes], path: Path) -> None:
+        self.process = process
+        self._path = path
+
+    def text(self) -> str:
+        return self._path.read_text() if self._path.exists() else ""
+
+    def lines(self) -> list[Line]:
+        return [json.loads(line) for line in self.text().splitlines() if line.endswith("}")]
+
+    def wait_for(self, what: Callable[[list[Line]], bool], within_s: float = 15.0) -> list[Line]:
+        """Return the lines as soon as they satisfy *what*."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            lines = self.lines()
+            if what(lines):
+                return lines
+            assert self.process.poll() is None, self.process.communicate()[1].decode()
+            time.sleep(0.05)
+        raise AssertionError(f"it did not come within {within_s} s; the last lines: {self.lines()[-3:]}")
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
+        """Ask it to end; return its exit code and how many seconds that took."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        return self.process.wait(10), time.monotonic() - began
+
+    def usage(self) -> Usage:
+        """Return what the process holds now."""
+        proc = Path("/proc") / str(self.process.pid)
+        status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
+        resident_kb = int(status["VmRSS"].split()[0])
+        return Usage(time.monotonic(), resident_kb, len(list((proc / "task").iterdir())), len(os.listdir(proc / "fd")))
+
+
+@contextmanager
+def running(
+    folder: Path, streams: dict[str, Any], model: Path | str, environment: dict[str, str], **settings: Any
+) -> Iterator[Run]:
+    config, path = folder / "config.yaml", folder / "labels.jsonl"
+    sinks = {"jsonl": {"path": str(path)}, "console": None}
+    config.write_text(
+        yaml.safe_dump({"version": 1, "streams": streams, "model": str(model), "sinks": sinks, **settings})
+    )
+    with subprocess.Popen(
+        [SCRIPT, "run", "--config", str(config)], env={**os.environ, **environment}, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            yield Run(process, path)
+        finally:
+            process.kill()
+
+
+def estimates(lines: list[Line], stream: str | None = None) -> list[Line]:
+    return [line for line in lines if line["type"] == "estimate" and stream in (None, line["stream"])]
+
+
+def events(lines: list[Line]) -> list[tuple[str, str]]:
+    return [(line["source"], line["event"]) for line in lines if line["type"] == "event"]
+
+
+def last(lines: list[Line], count: int, modality: str, stream: str | None = None) -> bool:
+    newest = estimates(lines, stream)[-count:]
+    return len(newest) == count and all(line["modality"] == modality for line in newest)
+
+
+def contiguous(lines: list[Line], stream: str | None = None) -> bool:
+    indices = [line["index"] for line in estimates(lines, stream)]
+    return indices == list(range(len(indices)))
+
+
+def close_to_label_ms(lines: list[Line], share: float = 0.95) -> float:
+    """Return the time from a window's close to its label that *share* of the windows stay under."""
+    measured = [line["latency_ms"]["close_to_label"] for line in estimates(lines)]
+    return float(np.quantile([ms for ms in measured if ms is not None], share))
