@@ -27,8 +27,9 @@ JOIN_S = 0.5
 class Monitor:
     """All live streams of a configuration, until *stop* is set or every source has ended.
 
-    open_source: see :func:`edge_avsc.sources.open_live`. Raises DeviceError when at the start not one source can be
-    opened and none of them is far away; what is lost later comes back by itself, with an event each way.
+    open_source: see :func:`edge_avsc.sources.open_live`. beat: is called at each turn of the loop, which shows that it
+    lives even while nothing comes. Raises DeviceError when at the start not one source can be opened and none of them
+    is far away; what is lost later comes back by itself, with an event each way.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class Monitor:
         clock: Clock,
         stop: threading.Event,
         open_source: Callable[..., LiveSource] = open_live,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.health = Health()
+        self._beat = beat
         self._clock = clock
         self._stop = stop
         self._inbox = Inbox(INBOX_ITEMS, clock, self.health)
@@ -65,6 +68,7 @@ class Monitor:
             stream.start()
         try:
             while not self._stop.is_set():
+                self._beat()
                 alive = any(stream.alive for stream in self._streams.values())
                 arrivals = self._inbox.take(STEP_S)
                 yield from self._step(arrivals)

@@ -126,6 +126,7 @@ def _run(args: argparse.Namespace) -> int:
     from edge_avsc.clock import MonotonicClock, UtcAnchor
     from edge_avsc.live import Monitor
     from edge_avsc.model import SceneModel
+    from edge_avsc.notify import ServiceNotice
 
     config = _live_config(args.config)
     stop = threading.Event()
@@ -133,11 +134,14 @@ def _run(args: argparse.Namespace) -> int:
         signal.signal(number, lambda *_: stop.set())
     clock = MonotonicClock()
     model = SceneModel.load(config.model, provider=config.provider)
-    monitor = Monitor(config, model, clock=clock, stop=stop)
+    notice = ServiceNotice(clock)
+    monitor = Monitor(config, model, clock=clock, stop=stop, beat=notice.alive)
     with contextlib.ExitStack() as opened:
         sinks, console = _open_sinks(config, opened, UtcAnchor.now(clock).iso, monitor.health, append=True)
+        opened.callback(notice.stopping)
         for output in monitor.outputs():
-            _send(output, sinks)
+            if _send(output, sinks):
+                notice.ready()
     if console:
         console.summary()
     return 0

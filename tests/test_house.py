@@ -18,7 +18,7 @@ PACKAGE = ROOT / "edge_avsc"
 FLOORS: list[set[str]] = [
     {"errors", "types"},
     {"clock", "config", "bundle"},
-    {"ring", "resampling", "features", "health"},
+    {"ring", "resampling", "features", "health", "notify"},
     {"inbox", "audio_track", "video_track"},
     {"windows", "model", "smoothing", "skew", "supervision", "relief"},
     {"stream", "source_thread"},
