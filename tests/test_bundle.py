@@ -163,7 +163,7 @@ def test_a_description_with_one_changed_byte_is_read_or_refused_in_one_sentence(
 def test_settings_of_a_model_cannot_be_changed(tiny_folder: Path) -> None:
     bundle = read_bundle(tiny_folder)
     with pytest.raises(ValueError, match="frozen"):
-        bundle.audio.columns = 3  # type: ignore[misc]
+        bundle.audio.columns = 3
     assert copy.deepcopy(bundle) == bundle
 
 

@@ -49,9 +49,9 @@ def observed(scenes: list[Scene], start_s: float) -> Prediction:
     return prediction(mean.tolist(), strange)
 
 
-def changes(scenes: list[Scene], hop_s: float, **settings: float) -> list[tuple[float, str]]:
+def changes(scenes: list[Scene], hop_s: float) -> list[tuple[float, str]]:
     """Return when, in seconds, the label became which."""
-    one = smoother(**settings)
+    one = smoother()
     result = []
     total_s = sum(scene.lasts_s for scene in scenes)
     for k in range(int((total_s - 1) / hop_s + 1e-6) + 1):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_avsc.backends.base import GraphRunner, check_inputs, check_tensor
 from edge_avsc.bundle import GraphSpec, TensorSpec
-from edge_avsc.errors import ModelError
+from edge_avsc.errors import ModelError, nearest
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -29,14 +29,18 @@ class OnnxRuntimeBackend:
             import onnxruntime
         except ImportError as error:
             raise ModelError("ONNX Runtime is not installed; install it with 'pip install onnxruntime'.") from error
+        if provider not in PROVIDERS:
+            raise ModelError(
+                f"There is no provider '{provider}'; give one of {sorted(PROVIDERS)}.{nearest(provider, PROVIDERS)}"
+            )
         self._ort = onnxruntime
         self._threads = threads
         self._wanted = PROVIDERS[provider]
         self.fallback: str | None = None
         self.provider = self._wanted
+        self.max_batch = 1 if self._wanted == PROVIDERS["cpu"] else 16
         if self._wanted not in onnxruntime.get_available_providers():
             self._fall_back("this build of ONNX Runtime does not have it")
-        self.max_batch = 1 if self.provider == PROVIDERS["cpu"] else 16
 
     def load(self, path: Path, spec: GraphSpec) -> GraphRunner:
         """Load a graph; raises ModelError when the file is no graph, or not the one that *spec* describes."""
@@ -60,6 +64,7 @@ class OnnxRuntimeBackend:
 
     def _fall_back(self, why: str) -> None:
         self.provider = PROVIDERS["cpu"]
+        self.max_batch = 1
         self.fallback = f"{self._wanted} was asked for but {why}; the CPU serves instead."
 
 
