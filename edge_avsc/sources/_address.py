@@ -5,17 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from edge_avsc.errors import ConfigError
 
 # Some cameras take the password in the path.
 _SECRET = re.compile(r"(?i)(pass\w*|pwd|token|key|auth|user)=[^&_/]*")
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
+_PRINTABLE = "".join(map(chr, range(33, 127)))
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a network source is. *name* is what people and logs may see: no user, no password, no query."""
+    """Where a network source is; *target* is its path and query.
+
+    *name* is what people and logs may see: no user, no password, no query.
+    """
 
     uri: str
     scheme: str
@@ -33,9 +39,11 @@ def network_address(uri: str, schemes: Collection[str]) -> Address:
     try:
         parts = urlsplit(uri)
         host, port = parts.hostname, parts.port
+        (host or "").encode("idna")
     except ValueError:
         raise ConfigError(f"'{name}' is no address; write it like {_example(schemes)}.") from None
-    if parts.scheme not in schemes or re.search(r"[\s\x00-\x1f]", uri):
+    user, password = (None if part is None else unquote(part) for part in (parts.username, parts.password))
+    if parts.scheme not in schemes or _CONTROL.search(f"{uri}{user}{password}"):
         raise ConfigError(f"'{name}' is no address of a network source; write it like {_example(schemes)}.")
     if not host:
         raise ConfigError(f"'{name}' names no host; write it like {_example(schemes)}.")
@@ -45,8 +53,8 @@ def network_address(uri: str, schemes: Collection[str]) -> Address:
         host=host,
         port=port,
         target=_target(parts),
-        user=None if parts.username is None else unquote(parts.username),
-        password=unquote(parts.password or ""),
+        user=user,
+        password=password or "",
         name=name,
     )
 
@@ -64,7 +72,8 @@ def _name(uri: str) -> str:
 
 
 def _target(parts: SplitResult) -> str:
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return quote(target, safe=_PRINTABLE)
 
 
 def _example(schemes: Collection[str]) -> str:

@@ -76,8 +76,9 @@ def _rgb(pixels: NDArray[uint8], conversion: str, min_side_px: int) -> NDArray[u
 
     rgb = cv2.cvtColor(pixels, getattr(cv2, conversion)).astype(uint8, copy=False)
     height, width = rgb.shape[:2]
-    side = min(width, height)
-    if side <= min_side_px:
+    # Means over whole pixels are cheap; the rest is left to the function that training uses too.
+    factor = min(width, height) // min_side_px
+    if factor < 2:
         return rgb
-    size = (-(-width * min_side_px // side), -(-height * min_side_px // side))
-    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(uint8, copy=False)
+    shrunk = cv2.resize(rgb, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
+    return shrunk.astype(uint8, copy=False)

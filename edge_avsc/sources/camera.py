@@ -211,6 +211,8 @@ def _open_capture(target: CameraTarget, path: str) -> Any:
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")
     import cv2
 
+    # It prints by itself; what matters reaches people as errors.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     if target.kind == "csi":
         return _open_csi(target, cv2)
     capture = cv2.VideoCapture(path, cv2.CAP_V4L2)

@@ -112,7 +112,7 @@ class LiveMedia:
             for frame in track.decode(packet, now_ns):
                 track.seen(now_ns)
                 frame_ns = now_ns if timeless else track.ns(frame.pts, frame.time_base)
-                if ready and frame_ns is not None and not frame.is_corrupt:
+                if ready and frame_ns is not None:
                     track.deliver(frame, clock.time_of(frame_ns))
             for other in tracks.values():
                 other.tell_quiet(now_ns)

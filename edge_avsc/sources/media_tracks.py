@@ -49,14 +49,14 @@ class LiveTrack:
         import av
 
         try:
-            return list(packet.decode())
+            frames: list[Any] = list(packet.decode())
         except av.FFmpegError:
-            if not self._damaged:
-                self._damaged = True
-                self._tell(
-                    "damaged", f"{self._name} sends {self._what} that cannot be decoded; check the network.", now_ns
-                )
-            return []
+            frames = [None]
+        whole = [frame for frame in frames if frame is not None and not frame.is_corrupt]
+        if len(whole) < len(frames) and not self._damaged:
+            self._damaged = True
+            self._tell("damaged", f"{self._name} sends {self._what} that cannot be decoded; check the network.", now_ns)
+        return whole
 
     def seen(self, now_ns: int) -> None:
         """Take in that something was decoded."""

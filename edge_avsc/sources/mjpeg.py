@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
+import secrets
 import socket
 import ssl
 import threading
@@ -17,6 +17,7 @@ from edge_avsc.clock import Clock
 from edge_avsc.errors import DeviceError
 from edge_avsc.sources._address import Address, network_address
 from edge_avsc.sources._live_frames import LiveFrames
+from edge_avsc.sources._login import authorization
 from edge_avsc.sources._multipart import Multipart, MultipartError
 from edge_avsc.sources._raw_pictures import Jpeg
 from edge_avsc.sources._watched import Feed, Watched
@@ -81,8 +82,8 @@ class MjpegCamera:
         name = self._address.name
         try:
             response = self._request(self._address)
-        except (OSError, http.client.HTTPException) as error:
-            refuse_connection(self._address, error)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            _refuse(self._address, error)
         try:
             parts = Multipart(_boundary(name, response))
             feed.alive()
@@ -111,7 +112,7 @@ class MjpegCamera:
                     frames.damaged(part.started_ns)
 
 
-def refuse_connection(address: Address, error: Exception) -> NoReturn:
+def _refuse(address: Address, error: Exception) -> NoReturn:
     """Raise the DeviceError for a source that could not be reached; its sentence holds no secret."""
     name = address.name
     if isinstance(error, socket.gaierror):
@@ -122,7 +123,7 @@ def refuse_connection(address: Address, error: Exception) -> NoReturn:
         sentence = f"{name} does not answer within {NETWORK_S:g} s; check its address and the network."
     elif isinstance(error, ssl.SSLCertVerificationError):
         sentence = f"The certificate of {name} is not trusted; install it on this machine, or use http://."
-    elif isinstance(error, (http.client.HTTPException, ssl.SSLError)):
+    elif isinstance(error, (http.client.HTTPException, ssl.SSLError, ValueError)):
         sentence = f"{name} does not speak {address.scheme.upper()}; check its port."
     else:
         sentence = f"{name} cannot be reached ({error.strerror if isinstance(error, OSError) else error})"
@@ -131,13 +132,22 @@ def refuse_connection(address: Address, error: Exception) -> NoReturn:
 
 
 def _request(address: Address) -> Response:
-    secure = address.scheme == "https"
-    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    answer = _ask(address, None)
+    if answer.status == 401 and address.user is not None:
+        wanted = answer.headers.get_all("WWW-Authenticate") or []
+        login = authorization(wanted, address.user, address.password, address.target, secrets.token_hex(8))
+        if login is not None:
+            answer.close()
+            answer = _ask(address, login)
+    return answer
+
+
+def _ask(address: Address, login: str | None) -> http.client.HTTPResponse:
+    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
     connection = kind(address.host, address.port, timeout=NETWORK_S)
     headers = {"User-Agent": "edge-avsc", "Accept": "multipart/x-mixed-replace, */*", "Connection": "close"}
-    if address.user is not None:
-        token = base64.b64encode(f"{address.user}:{address.password}".encode()).decode()
-        headers["Authorization"] = f"Basic {token}"
+    if login is not None:
+        headers["Authorization"] = login
     try:
         connection.request("GET", address.target, headers=headers)
         # It is told to close, so that the answer owns the connection from here on.

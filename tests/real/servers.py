@@ -7,9 +7,12 @@ runs in the system's Python, which has GStreamer.
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
+import hashlib
 import importlib
 import os
+import re
 import select
 import signal
 import subprocess
@@ -101,19 +104,29 @@ def stamp_of(picture: Any) -> int:
     return time_us * 1000
 
 
-def run_mjpeg(port: int, fps: float, folder: str | None, password: str | None, freeze_after: int) -> None:
-    """Serve ``/`` as multipart, ``/short`` (ends after 10), ``/text`` and what *folder*'s JPEGs show, in a loop."""
-    import base64
+def knows(authorization: str, password: str, digest: bool) -> bool:
+    """Tell whether a GET of ``/`` was asked for by the user ``user`` with *password*."""
+    if not digest:
+        return authorization == "Basic " + base64.b64encode(f"user:{password}".encode()).decode()
+    said = dict(re.findall(r'(\w+)="?([^",]*)', authorization))
+    secret, what = (hashlib.md5(text.encode()).hexdigest() for text in (f"user:camera:{password}", "GET:/"))
+    text = ":".join([secret, "once", said.get("nc", ""), said.get("cnonce", ""), "auth", what])
+    return said.get("response") == hashlib.md5(text.encode()).hexdigest()
 
+
+def run_mjpeg(port: int, fps: float, folder: str | None, password: str | None, digest: bool, freeze_after: int) -> None:
+    """Serve ``/`` as multipart, ``/short`` (ends after 10), ``/text`` and what *folder*'s JPEGs show, in a loop."""
     import cv2
 
     pictures = [path.read_bytes() for path in sorted(Path(folder).glob("*.jpg"))] if folder else []
-    wanted = "Basic " + base64.b64encode(f"user:{password}".encode()).decode() if password else None
 
     class Pages(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if wanted and self.headers.get("Authorization") != wanted:
-                self.send_error(401)
+            if password and not knows(self.headers.get("Authorization", ""), password, digest):
+                self.send_response(401)
+                kind = 'Digest realm="camera", nonce="once", qop="auth"' if digest else 'Basic realm="camera"'
+                self.send_header("WWW-Authenticate", kind)
+                self.end_headers()
             elif self.path == "/text":
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain")
@@ -204,10 +217,11 @@ def main() -> None:
     parser.add_argument("--fps", type=float, default=25.0)
     parser.add_argument("--path", help="mjpeg: a folder of JPEGs; rtsp: a Matroska file")
     parser.add_argument("--password", help="wanted of the user 'user'")
+    parser.add_argument("--digest", action="store_true", help="mjpeg: the password may not be told")
     parser.add_argument("--freeze-after", type=int, default=0, help="mjpeg: from this frame on, always the same")
     chosen = parser.parse_args()
     if chosen.kind == "mjpeg":
-        run_mjpeg(chosen.port, chosen.fps, chosen.path, chosen.password, chosen.freeze_after)
+        run_mjpeg(chosen.port, chosen.fps, chosen.path, chosen.password, chosen.digest, chosen.freeze_after)
     else:
         run_rtsp(chosen.port, chosen.path, chosen.password)
 

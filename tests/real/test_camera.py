@@ -164,6 +164,15 @@ def test_mjpeg_tells_what_is_wrong() -> None:
         assert len(run.frames) == 10
 
 
+def test_mjpeg_proves_its_password_without_telling_it() -> None:
+    with serving("mjpeg", "--password", "secret", "--digest") as server:
+        with Run(mjpeg(server, login="user:wrong@")) as run:
+            run.wait_for_loss()
+        assert "wants another user or password (401)" in str(run.error)
+        with Run(mjpeg(server, login="user:secret@")) as run:
+            run.wait_for_frames(3)
+
+
 def test_a_frozen_mjpeg_camera_is_told() -> None:
     with serving("mjpeg", "--freeze-after", "10") as server, Run(mjpeg(server)) as run:
         run.wait_for(lambda: bool(run.events))

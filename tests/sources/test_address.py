@@ -20,6 +20,10 @@ def test_an_address_is_taken_apart() -> None:
     assert address.name == "http://cam.local:8080/video"
 
 
+def test_what_is_not_ascii_is_encoded() -> None:
+    assert network_address("http://cam/küche?x=%20", SCHEMES).target == "/k%C3%BCche?x=%20"
+
+
 def test_without_a_user_there_is_none() -> None:
     address = network_address("rtsp://10.0.0.7", SCHEMES)
     assert (address.user, address.port, address.target, address.name) == (None, None, "/", "rtsp://10.0.0.7")
@@ -47,7 +51,17 @@ def test_a_name_holds_no_secret(uri: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["http:/cam", "http://", "http://:80/", "ftp://cam/", "http://cam:port/", "http://cam:99999/", "http://a b/"]
+    "uri",
+    [
+        "http:/cam",
+        "http://",
+        "http://:80/",
+        "ftp://cam/",
+        "http://cam:port/",
+        "http://cam:99999/",
+        "http://u:p%0d%0a@cam/",
+        "http://cam/\x00",
+    ],
 )
 def test_what_is_no_address_is_refused(uri: str) -> None:
     with pytest.raises(ConfigError, match=r"write it like http://192\.168\.1\.20/stream\.$"):
