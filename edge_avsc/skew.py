@@ -33,6 +33,10 @@ class FlashBeepDetector:
     def __init__(self) -> None:
         self.skew_ms: float | None = None
         """Sound time minus picture time in milliseconds; None while nothing was measured."""
+        self.agreed_ms: tuple[float, ...] = ()
+        """The lags of single flashes, of which ``skew_ms`` is the median."""
+        self.flashes = self.answered = 0
+        """How many flashes were compared, and how many of them had a beep near them."""
         self._lumas: deque[float] = deque(maxlen=3)
         self._rise_ns: int | None = None
         self._waiting: deque[int] = deque(maxlen=REMEMBERED)
@@ -59,15 +63,19 @@ class FlashBeepDetector:
         """Look for beeps around the flashes whose surroundings end by *until_ns*, up to which *track* has heard."""
         while self._waiting and self._waiting[0] + SURROUNDINGS_NS <= until_ns:
             flash_ns = self._waiting.popleft()
-            self._lags.append([beep_ns - flash_ns for beep_ns in _beeps(track, flash_ns)])
+            lags = [beep_ns - flash_ns for beep_ns in beeps(track, flash_ns - REACH_NS, flash_ns + REACH_NS)]
+            self.flashes += 1
+            self.answered += bool(lags)
+            self._lags.append(lags)
             self._agree()
 
     def _agree(self) -> None:
         votes = [self._votes_for(lag) for lags in self._lags for lag in lags]
         most = max((len(votes_for) for votes_for in votes), default=0)
         if most >= AGREED and 2 * most > len(self._lags):
-            lags = [float(np.median(votes_for)) for votes_for in votes if len(votes_for) == most]
-            self.skew_ms = min(lags, key=abs) / NS_PER_MS
+            agreed = min((one for one in votes if len(one) == most), key=lambda one: abs(float(np.median(one))))
+            self.agreed_ms = tuple(lag / NS_PER_MS for lag in agreed)
+            self.skew_ms = float(np.median(agreed)) / NS_PER_MS
 
     def _votes_for(self, lag_ns: int) -> list[int]:
         """Return, of each flash that has one, the lag nearest to *lag_ns*."""
@@ -75,15 +83,15 @@ class FlashBeepDetector:
         return [lag for lag in nearest if abs(lag - lag_ns) <= TOLERANCE_NS]
 
 
-def _beeps(track: AudioTrack, flash_ns: int) -> list[int]:
-    """Return the times at which beeps begin within 0.95 s of a flash."""
+def beeps(track: AudioTrack, start_ns: int, stop_ns: int) -> list[int]:
+    """Return the times from *start_ns* to *stop_ns* at which beeps begin in what *track* remembers."""
     rate = track.front_end.sample_rate_hz
-    start = round(track.sample_at(flash_ns - REACH_NS - NS_PER_S // 20))
-    count = 2 * REACH_NS * rate // NS_PER_S + rate // 10
+    start = round(track.sample_at(start_ns - NS_PER_S // 20))
+    count = (stop_ns - start_ns) * rate // NS_PER_S + rate // 10
     samples, present = track.samples.read(start, count)
     onsets = beep_onsets(np.where(present, samples, float32(0)), rate)
     times = [track.time_of(start + onset) for onset in onsets]
-    return [time_ns for time_ns in times if abs(time_ns - flash_ns) <= REACH_NS]
+    return [time_ns for time_ns in times if start_ns <= time_ns <= stop_ns]
 
 
 def beep_onsets(samples: NDArray[float32], rate_hz: int) -> list[float]:
