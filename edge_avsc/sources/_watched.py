@@ -9,7 +9,7 @@ from edge_avsc.clock import Clock
 from edge_avsc.errors import DeviceError
 from edge_avsc.types import NS_PER_S, Item
 
-POLL_S = 0.02
+POLL_S = 0.05
 """How soon a stop, an error or a stall is seen."""
 
 LETTING_GO_S = 0.2

@@ -94,7 +94,7 @@ class LiveMedia:
         tracks = self._tracks(feed, container)
         timeless = container.format.name in _TIMELESS
         clock = EnvelopeClock()
-        opened_ns = feed.now_ns()
+        since_ns = feed.now_ns()
         for packet in container.demux([track.stream for track in tracks.values()]):
             if not feed.wanted:
                 return
@@ -103,12 +103,12 @@ class LiveMedia:
             pts_ns = now_ns if timeless else track.ns(packet.pts)
             if pts_ns is not None:
                 if track.newest_ns is not None and pts_ns < track.newest_ns - BACK_NS:
-                    clock = EnvelopeClock()
+                    clock, since_ns = EnvelopeClock(), now_ns
                     for other in tracks.values():
                         other.newest_ns = None
                 track.newest_ns = pts_ns
                 clock.observe(pts_ns, now_ns)
-            ready = clock.steady or now_ns - opened_ns > SETTLING_S * NS_PER_S
+            ready = clock.steady or now_ns - since_ns > SETTLING_S * NS_PER_S
             for frame in track.decode(packet, now_ns):
                 track.seen(now_ns)
                 frame_ns = now_ns if timeless else track.ns(frame.pts, frame.time_base)

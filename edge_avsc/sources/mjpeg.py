@@ -106,7 +106,8 @@ class MjpegCamera:
                 raise DeviceError(f"{self._address.name} closed the stream; check the camera.")
             for part in parts.feed(data, feed.now_ns()):
                 feed.alive()
-                if part.body.rstrip(b"\r\n\0").endswith(JPEG_END):
+                # Some cameras append something; what was cut off has no end at all.
+                if part.body.rfind(JPEG_END) > len(part.body) // 2:
                     frames.add(part.started_ns, Jpeg(np.frombuffer(part.body, np.uint8)))
                 else:
                     frames.damaged(part.started_ns)

@@ -125,6 +125,12 @@ def test_cut_and_broken_pictures_are_left_out() -> None:
     assert len(delivered.frames) == 1
 
 
+def test_what_a_camera_appends_to_its_pictures_is_no_damage() -> None:
+    delivered = run_until_lost(camera(Answer([part(jpeg(100) + b"\r\n" + b"\0" * 200 + b"stamp")])))
+    assert delivered.events == []
+    assert len(delivered.frames) == 1
+
+
 REFUSALS: list[tuple[Answer | Exception, str]] = [
     (
         Answer(status=401),
@@ -138,6 +144,7 @@ REFUSALS: list[tuple[Answer | Exception, str]] = [
     (ConnectionRefusedError(), "http://cam/video refuses the connection; check its port, and that it is switched on."),
     (socket.gaierror(-2, "unknown"), "The host of http://cam/video is not known; check its name and the network."),
     (TimeoutError(), "http://cam/video does not answer within 2 s; check its address and the network."),
+    (ValueError("Invalid header value"), "http://cam/video does not speak HTTP; check its port."),
     (http.client.BadStatusLine("x"), "http://cam/video does not speak HTTP; check its port."),
     (
         ssl.SSLCertVerificationError(),
@@ -159,7 +166,7 @@ REFUSALS: list[tuple[Answer | Exception, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "sentence"), REFUSALS, ids=[sentence for _, sentence in REFUSALS])
+@pytest.mark.parametrize(("answer", "sentence"), REFUSALS, ids=range(len(REFUSALS)))
 def test_what_is_wrong_is_one_sentence_without_the_password(answer: Answer | Exception, sentence: str) -> None:
     assert run_until_lost(camera(answer)).sentence == sentence
 
