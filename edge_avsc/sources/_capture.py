@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -68,22 +69,27 @@ class Capture:
     *error*; from then on, and once *closed* is set, it delivers nothing.
     """
 
-    def __init__(self, rate_hz: int, clock: Clock, put: Callable[[Item], None]) -> None:
+    def __init__(self, rate_hz: int, clock: Clock, put: Callable[[Item], None], closed: threading.Event) -> None:
         self.blocks = 0
         self.overflows = 0
         self.error: Exception | None = None
-        self.closed = False
-        self._rate_hz = rate_hz
+        self.rate_hz = rate_hz
         self._clock = clock
         self._put = put
+        self._closed = closed
         self._stamper = Stamper(rate_hz)
         self._samples: SampleClock | None = None
         self._index = 0
         self._flagged = False
+        self._interrupted = False
+
+    def interrupted(self) -> None:
+        """Take in that the stream begins anew: what was missed meanwhile is a gap."""
+        self._interrupted = True
 
     def __call__(self, samples: NDArray[float32], count: int, times: Any, status: Any) -> None:
         """Take a block, as sounddevice hands it in."""
-        if self.closed or self.error is not None:
+        if self._closed.is_set() or self.error is not None:
             return
         try:
             self._take(samples, times, status)
@@ -95,11 +101,13 @@ class Capture:
         time_ns = self._stamper.stamp(now_ns, times.inputBufferAdcTime, times.currentTime, len(samples))
         if status.input_overflow:
             self.overflows += 1
+        if status.input_overflow or self._interrupted:
+            self._interrupted = False
             self._index += self._lost(time_ns, len(samples))
         if self._samples is None:
-            self._samples = SampleClock(self._rate_hz, self._index, time_ns)
+            self._samples = SampleClock(self.rate_hz, self._index, time_ns)
         self._samples.observe(self._index, time_ns)
-        self._put(AudioChunk(samples.copy(), self._rate_hz, self._index, time_ns))
+        self._put(AudioChunk(samples.copy(), self.rate_hz, self._index, time_ns))
         self._index += len(samples)
         self.blocks += 1
         if self._stamper.hopeless and not self._flagged:

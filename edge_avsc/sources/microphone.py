@@ -106,38 +106,51 @@ class _Session:
 
     def end(self, timeout_s: float) -> None:
         """Close the device; no longer than *timeout_s*, after which it closes as soon as PortAudio lets go of it."""
-        if self.capture is not None:
-            self.capture.closed = True
         self._leave.set()
         self.call.done(timeout_s)
+        self.call.leave()
 
     def _run(self) -> None:
         sound = self._sound or _portaudio.load()
-        with _portaudio.in_use(sound):
-            if self._leave.is_set():
-                return
-            known = _portaudio.inputs(sound)
-            device = find(self._uri, known, lambda: _portaudio.default_input(sound), self._root)
-            stream = self._open(sound, device)
-            try:
-                stream.start()
-                self.flowing.set()
-                while stream.active and not self._leave.wait(0.2):
-                    pass
-                self.finished.set()
-            finally:
-                stream.abort()
-                stream.close()
+        try:
+            self._hear(sound)
+        except DeviceError:
+            # The list that does not have it may be older than the device.
+            if not _portaudio.renew(self._root):
+                raise
+            self._hear(sound)
 
-    def _open(self, sound: Any, device: Input) -> Any:
+    def _hear(self, sound: Any) -> None:
+        while not self._leave.is_set() and not self.finished.is_set():
+            with _portaudio.in_use(sound, self._root):
+                if not self._leave.is_set():
+                    self._hear_until_renewed(sound)
+
+    def _hear_until_renewed(self, sound: Any) -> None:
+        known = _portaudio.inputs(sound)
+        device = find(self._uri, known, lambda: _portaudio.default_input(sound), self._root)
+        ended = threading.Event()
+        stream = self._open(sound, device, ended)
+        try:
+            stream.start()
+            self.flowing.set()
+            while stream.active and not ended.is_set() and not _portaudio.renewing():
+                if self._leave.wait(0.05):
+                    return
+            if not _portaudio.renewing():
+                self.finished.set()
+        finally:
+            stream.abort()
+            stream.close()
+
+    def _open(self, sound: Any, device: Input, ended: threading.Event) -> Any:
         channels = self._uri.channels or (device.channels if device.channels <= _MOST_CHANNELS else 2)
         rates = [self._uri.rate_hz or device.rate_hz]
         if not self._uri.rate_hz and device.host_api == "ALSA":
             rates.insert(0, _PREFERRED_HZ)
         while True:
             rate_hz = rates.pop(0)
-            self.capture = Capture(rate_hz, self._clock, self._put)
-            self.capture.closed = self._leave.is_set()
+            self._prepare(rate_hz)
             try:
                 stream = sound.InputStream(
                     device=device.index,
@@ -147,7 +160,7 @@ class _Session:
                     latency=LATENCY_S,
                     dtype="float32",
                     callback=self.capture,
-                    finished_callback=self.finished.set,
+                    finished_callback=ended.set,
                 )
             except sound.PortAudioError as error:
                 if _code(error) != _INVALID_RATE or not rates:
@@ -155,15 +168,20 @@ class _Session:
             else:
                 return stream
 
+    def _prepare(self, rate_hz: int) -> None:
+        if self.capture is not None and self.capture.rate_hz == rate_hz:
+            self.capture.interrupted()
+        else:
+            self.capture = Capture(rate_hz, self._clock, self._put, self._leave)
+
     def _refusal(self, sound: Any, error: Exception, device: Input, rate_hz: int, channels: int) -> DeviceError:
         name = f"The microphone '{self._uri.text}'"
         if _code(error) == _INVALID_CHANNELS or channels > device.channels:
             return DeviceError(f"{name} has no {channels} channels; it has {device.channels}.")
         if _code(error) == _INVALID_RATE:
-            offered = (
-                ", ".join(str(rate) for rate in _RATES_HZ if _offers(sound, device, rate, channels)) or "none known"
-            )
-            return DeviceError(f"{name} does not offer {rate_hz} samples a second; it offers {offered}.")
+            offered = [str(rate) for rate in _RATES_HZ if _offers(sound, device, rate, channels)]
+            known = ", ".join(offered) or "none that are usual"
+            return DeviceError(f"{name} does not offer {rate_hz} samples a second; it offers {known}.")
         if _code(error) == _UNAVAILABLE:
             return DeviceError(f"{name} is busy; close the program that holds it, or write 'default'.")
         why = _portaudio.reason(error)
@@ -175,7 +193,7 @@ def microphones(*, sound: Any = None, root: Path = Path("/")) -> list[tuple[str,
 
     def listed() -> list[tuple[str, str]]:
         used = sound or _portaudio.load()
-        with _portaudio.in_use(used):
+        with _portaudio.in_use(used, root):
             known = _portaudio.inputs(used)
         return [(_uri_of(device, known, root), _description(device)) for device in known]
 

@@ -43,8 +43,8 @@ class Pulse:
         lines += [f"load-module module-null-sink sink_name={name} rate={RATE_HZ} channels=2" for name in names]
         lines += [f"set-default-sink {names[0]}", f"set-default-source {names[0]}.monitor", ""]
         (folder / "pulse.pa").write_text("\n".join(lines))
-        devices = [_alsa_device(name, self._socket, f"{name}.monitor") for name in names]
-        devices.append(_alsa_device("!default", self._socket, f"{names[0]}.monitor"))
+        self.alsa_devices = [_alsa_device(name, self._socket, f"{name}.monitor") for name in names]
+        devices = [*self.alsa_devices, _alsa_device("!default", self._socket, f"{names[0]}.monitor")]
         (folder / "asound.conf").write_text("</usr/share/alsa/alsa.conf>\n" + "\n".join(devices))
 
     @property
@@ -78,7 +78,8 @@ class Pulse:
         while not self._answers():
             assert time.monotonic() < deadline, "pulseaudio does not start"
             time.sleep(0.02)
-        self._awake = [self._play(name, "/dev/zero") for name in self.names]
+        # A small latency here is what makes the sinks deliver in small blocks.
+        self._awake = [self._play(name, "/dev/zero", 20) for name in self.names]
 
     def kill(self) -> None:
         """End the server as if its process had crashed."""
@@ -102,11 +103,12 @@ class Pulse:
         """Begin to play float32 ``[n, 2]`` of 48 kHz to the sink *name*; the process ends when it was heard."""
         path = self._folder / f"{name}.f32"
         samples.astype("<f4").tofile(path)
-        return self._play(name, str(path))
+        # With a large one a busy machine does not tear the sound.
+        return self._play(name, str(path), 500)
 
-    def _play(self, name: str, path: str) -> subprocess.Popen[bytes]:
+    def _play(self, name: str, path: str, latency_ms: int) -> subprocess.Popen[bytes]:
         return self._spawn(
-            "pacat", "--playback", f"--device={name}", "--latency-msec=20", "--raw", "--format=float32le",
+            "pacat", "--playback", f"--device={name}", f"--latency-msec={latency_ms}", "--raw", "--format=float32le",
             f"--rate={RATE_HZ}", "--channels=2", path,
         )  # fmt: skip
 

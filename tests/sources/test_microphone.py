@@ -41,6 +41,7 @@ class FakeSound:
 
     def __init__(self, *names: str, script: Callable[[FakeStream], None] = lambda stream: None) -> None:
         self.names = list(names)
+        self._listed = list(names)  # PortAudio's list is as old as its start
         self.script = script
         self.rates = [44_100, 48_000]
         self.channels = 2
@@ -54,6 +55,7 @@ class FakeSound:
     def _initialize(self) -> None:
         self.log.append("initialize")
         self._initialized += 1
+        self._listed = list(self.names)
 
     def _terminate(self) -> None:
         self.log.append("terminate")
@@ -71,7 +73,7 @@ class FakeSound:
                 "max_input_channels": 0 if name == "speaker" else self.channels,
                 "default_samplerate": 44_100.0,
             }
-            for index, name in enumerate(self.names)
+            for index, name in enumerate(self._listed)
         ]
         if kind is None:
             return devices
@@ -134,6 +136,7 @@ class Polls(threading.Event):
 
     def __init__(self, sound: FakeSound, clock: HandClock, count: int = 1, step_ns: int = 0) -> None:
         super().__init__()
+        sound.ready.clear()
         self._sound, self._clock, self._count, self._step_ns = sound, clock, count, step_ns
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -254,7 +257,8 @@ class Heard:
     def __init__(self, adc: bool = True) -> None:
         self.items: list[Item] = []
         self.clock = HandClock()
-        self.capture = Capture(48_000, self.clock, self.items.append)
+        self.closed = threading.Event()
+        self.capture = Capture(48_000, self.clock, self.items.append, self.closed)
         self._adc = adc
 
     def block(self, after_ms: float = 10.0, overflow: bool = False, value: float = 0.5) -> None:
@@ -324,7 +328,7 @@ def test_first_error_is_kept_and_nothing_follows() -> None:
         calls.append(item)
         raise RuntimeError("no room")
 
-    capture = Capture(48_000, HandClock(), put)
+    capture = Capture(48_000, HandClock(), put, threading.Event())
     for n in range(3):
         capture(np.zeros((BLOCK, 1), np.float32), BLOCK, times(BASE_S + n, BASE_S + n - 0.01), status())
     assert len(calls) == 1
@@ -333,9 +337,19 @@ def test_first_error_is_kept_and_nothing_follows() -> None:
 
 def test_closed_capture_delivers_nothing() -> None:
     heard = Heard()
-    heard.capture.closed = True
+    heard.closed.set()
     heard.block()
     assert heard.items == []
+
+
+def test_an_interruption_is_a_gap_but_no_overflow() -> None:
+    heard = Heard()
+    for _ in range(100):
+        heard.block()
+    heard.capture.interrupted()
+    heard.block(90.0)
+    assert heard.chunks[-1].index - heard.chunks[-2].index == pytest.approx(90 * 48, abs=1)
+    assert heard.capture.overflows == 0
 
 
 # --- the watchdog
@@ -466,6 +480,7 @@ def cards(tmp_path: Path) -> Path:
         folder = tmp_path / f"proc/asound/card{card}"
         (folder / "pcm0c").mkdir(parents=True)
         (folder.parent / name).symlink_to(folder.name)
+        (folder / "id").write_text(name + "\n")
         if ids is not None:
             (folder / "usbid").write_text(ids + "\n")
     usb = tmp_path / "sys/devices/usb1/1-2"
@@ -579,13 +594,53 @@ def test_a_hung_sound_server_holds_neither_the_run_nor_the_next_one() -> None:
 
 def test_portaudio_starts_anew_only_when_nobody_uses_it() -> None:
     sound = FakeSound("default")
-    with _portaudio.in_use(sound):
-        with _portaudio.in_use(sound):
+    root = Path("/nowhere")
+    with _portaudio.in_use(sound, root):
+        with _portaudio.in_use(sound, root):
             assert sound.log == ["terminate", "initialize"]
         assert sound.log == ["terminate", "initialize"]
-    with _portaudio.in_use(sound):
+    with _portaudio.in_use(sound, root):
         pass
     assert sound.log == ["terminate", "initialize", "terminate", "initialize", "terminate"]
+
+
+class Until(threading.Event):
+    """An event that is set once *holds* does."""
+
+    def __init__(self, holds: Callable[[], object]) -> None:
+        super().__init__()
+        self._holds, self._looks = holds, 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._looks += 1
+        assert self._looks < 5_000, "it never came to hold"
+        if self._holds():
+            self.set()
+        return super().wait(0.001)
+
+
+def test_a_new_sound_card_is_found_though_another_microphone_runs(cards: Path) -> None:
+    sound, clock = FakeSound("default", script=three_blocks), HandClock()
+    first, second = list[Item](), list[Item]()
+    with _portaudio.in_use(sound, cards):
+        pass  # as after any earlier run: the cards of now are known
+    running = Microphone("default", clock=clock, sound=sound, root=cards)
+    done = threading.Event()
+    thread = threading.Thread(target=running.run, args=(first.append, Until(done.is_set)))
+    thread.start()
+    assert sound.ready.wait(10)
+    (cards / "proc/asound/card7").mkdir()
+    (cards / "proc/asound/card7/id").write_text("New\n")
+    sound.names.append("New (hw:7,0)")
+    late = Microphone("alsa://hw:7,0", clock=clock, sound=sound, root=cards)
+    late.run(second.append, Until(lambda: len(second) == 3 and len(first) == 6))
+    with pytest.raises(DeviceError):
+        Microphone("alsa://hw:8,0", clock=clock, sound=sound, root=cards).run(second.append, Starting())
+    done.set()
+    thread.join(10)
+    indices = [item.index for item in first if isinstance(item, AudioChunk)]
+    assert indices == [0, 480, 960, 1920, 2400, 2880], "it was closed for a moment, which is a gap"
+    assert sound.log.count("initialize") == 3
 
 
 # --- what there is
