@@ -74,12 +74,14 @@ class SampleClock:
     narrows to 0.05 Hz. Times that agree with the nominal rate to a microsecond leave the map untouched, so that a
     recording, whose times are made of its sample indices, is mapped exactly. An observation more than 50 ms off is not
     followed; when such observations agree with one another for 0.3 s, on the clock and in samples alike, the map is
-    anchored anew. A burst of backlog (many samples, hardly any time) does neither.
+    anchored anew. A burst of backlog (many samples, hardly any time) does neither. No crystal is off by a thousandth:
+    the period stays within that, whatever the first stamps say.
     """
 
     BANDWIDTH_HZ = 0.05
     EXACT_NS = 1_000
     JUMP_NS = 50 * NS_PER_MS
+    MOST_DRIFT = 1e-3
     SETTLED_NS = 300 * NS_PER_MS
 
     def __init__(self, rate_hz: int, index: int, time_ns: int) -> None:
@@ -128,7 +130,10 @@ class SampleClock:
         omega = min(2.0 * math.pi * bandwidth_hz * block / self.rate_hz, 0.7)
         self._time_ns = self.time_of(index) + round(math.sqrt(2.0) * omega * error_ns)
         self._index = index
-        self._period_ns += omega * omega * error_ns / block
+        period_ns = self._period_ns + omega * omega * error_ns / block
+        self._period_ns = min(
+            max(period_ns, self._nominal_ns * (1 - self.MOST_DRIFT)), self._nominal_ns * (1 + self.MOST_DRIFT)
+        )
 
     def _weigh_jump(self, index: int, time_ns: int, error_ns: int) -> None:
         if self._jump is None or abs(error_ns - self._jump[2]) > self.JUMP_NS // 2:

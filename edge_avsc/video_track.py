@@ -104,7 +104,7 @@ class VideoTrack:
         """Tell whether every wanted picture of [start_ns, end_ns) has arrived or been passed by a later one."""
         if self._newest_ns is None:
             return False
-        return self._newest_ns >= end_ns or self._wanted.begun_by(self._newest_ns) >= self._wanted.begun_by(end_ns - 1)
+        return self._wanted.begun_by(self._newest_ns) >= self._wanted.begun_by(end_ns - 1)
 
     def window(self, start_ns: int, end_ns: int) -> WindowPictures:
         """Return the pictures captured in [start_ns, end_ns); black ones count as not seen."""

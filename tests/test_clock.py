@@ -78,6 +78,27 @@ def test_a_burst_of_backlog_does_not_drag_the_clock(stall_s: float, block_s: flo
     assert clock.jumps == 0
 
 
+@pytest.mark.parametrize("backlog_s", [0.04, 0.2, 2.0])
+@pytest.mark.parametrize("block_s", [0.005, 0.01, 0.1])
+def test_a_backlog_at_the_very_start_is_got_over_within_half_a_second(backlog_s: float, block_s: float) -> None:
+    rate_hz = 48000
+    clock: SampleClock | None = None
+    rng = np.random.default_rng(4)
+    backlog = int(backlog_s / block_s)
+    for n, index in enumerate(blocks(backlog_s + 10, rate_hz, block_s)):
+        at_ns = true_time_ns(index, rate_hz, 0.0)
+        stamp_ns = at_ns + int(rng.uniform(-0.5, 0.5) * NS_PER_MS)
+        if n < backlog:
+            stamp_ns = round((backlog_s - block_s) * NS_PER_S + n / backlog * 10 * NS_PER_MS)
+        clock = clock or SampleClock(rate_hz, index, stamp_ns)
+        clock.observe(index, stamp_ns)
+        assert abs(clock.drift_ppm) < 1010
+        if index / rate_hz > backlog_s + 0.5:
+            assert abs(clock.time_of(index) - at_ns) < 10 * NS_PER_MS
+        if index / rate_hz > backlog_s + 3:
+            assert abs(clock.time_of(index) - at_ns) < NS_PER_MS
+
+
 @pytest.mark.parametrize("jump_ms", [-3000, -60, 51, 80, 1000, 3_600_000])
 @pytest.mark.parametrize("block_s", [0.005, 0.02, 0.1])
 def test_a_lasting_jump_is_followed_within_half_a_second(jump_ms: int, block_s: float) -> None:
