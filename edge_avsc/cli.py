@@ -54,24 +54,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(debug=False)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    _add_replay(verbs, common)
+    commands = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _add_replay(commands, common)
     live = "label what the machine hears and sees, until it is stopped"
-    run = verbs.add_parser("run", parents=[common], help=live, description=live.capitalize() + ".", epilog=EXIT_CODES)
+    run = commands.add_parser(
+        "run", parents=[common], help=live, description=live.capitalize() + ".", epilog=EXIT_CODES
+    )
     run.add_argument("--config", metavar="YAML", help="a configuration (default: default microphone and first camera)")
     devices = "list microphones and cameras, each with the URI to paste"
-    verbs.add_parser("devices", parents=[common], help=devices, description=devices.capitalize() + ".")
+    commands.add_parser("devices", parents=[common], help=devices, description=devices.capitalize() + ".")
+    _add_doctor_and_sync(commands, common)
     schema = "print the JSON schema of the configuration"
-    verbs.add_parser("schema", parents=[common], help=schema, description=schema.capitalize() + ".")
+    commands.add_parser("schema", parents=[common], help=schema, description=schema.capitalize() + ".")
     about = "describe a bundle, or check that it computes what it should"
-    model = verbs.add_parser("model", parents=[common], help=about, description=about.capitalize() + ".")
+    model = commands.add_parser("model", parents=[common], help=about, description=about.capitalize() + ".")
     model.add_argument("action", choices=["info", "verify"], help="info: what it is; verify: score its golden inputs")
     model.add_argument("model", nargs="?", default="avsc-lite", metavar="DIR", help="a bundle (default: avsc-lite)")
     return parser
 
 
-def _add_replay(verbs: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
-    replay = verbs.add_parser(
+def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    replay = commands.add_parser(
         "replay",
         parents=[common],
         help="label recordings, or the built-in demonstration",
@@ -97,6 +100,36 @@ def _add_replay(verbs: argparse._SubParsersAction[argparse.ArgumentParser], comm
         metavar="PATH|-",
         help="write a JSON line for each estimate; - is stdout, and nothing else",
     )
+
+
+def _add_doctor_and_sync(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    looks = "look at packages, model, sources and disk, and say how to mend what is wrong"
+    doctor = commands.add_parser(
+        "doctor", parents=[common], help=looks, description=looks.capitalize() + ".", epilog=EXIT_CODES
+    )
+    measures = "measure a camera's latency_ms from flashes and beeps"
+    sync = commands.add_parser(
+        "sync", parents=[common], help=measures, description=measures.capitalize() + ".", epilog=EXIT_CODES
+    )
+    for verb in (doctor, sync):
+        verb.add_argument("--config", metavar="YAML", help="a configuration (default: microphone and first camera)")
+    doctor.add_argument(
+        "--seconds", type=_seconds, default=3.0, metavar="S", help="how long to listen and look (default: 3)"
+    )
+    sync.add_argument("--stream", metavar="NAME", help="which stream, where several have sound and pictures")
+    sync.add_argument("--seconds", type=_seconds, default=30.0, metavar="S", help="how long to try (default: 30)")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.5 <= seconds <= 3600.0:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds from 0.5 to 3600")
+    return seconds
 
 
 def _name(text: str) -> str:

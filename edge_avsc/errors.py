@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_USER = re.compile(r"(?<=://)\S*@")
+_SECRET = re.compile(r"(?i)\b((?:pass\w*|pwd|token|key|auth\w*|user\w*)=)[^&\s'\"]*")
 
 
 class EdgeAvscError(Exception):
@@ -34,3 +38,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the known name nearest to *name*, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def without_secrets(text: str) -> str:
+    """Return *text* without the users and passwords of the addresses in it."""
+    return _SECRET.sub(r"\1…", _USER.sub("", text))

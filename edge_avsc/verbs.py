@@ -167,6 +167,26 @@ def _devices(args: argparse.Namespace) -> int:
     return 0
 
 
+def _doctor(args: argparse.Namespace) -> int:
+    from edge_avsc.clock import MonotonicClock
+    from edge_avsc.doctor import examine
+
+    worst = 0
+    for finding in examine(_live_config(args.config), seconds=args.seconds, clock=MonotonicClock()):
+        print(finding, flush=True)
+        worst = max(worst, finding.exit_code)
+    return worst
+
+
+def _sync(args: argparse.Namespace) -> int:
+    from edge_avsc.clock import MonotonicClock
+    from edge_avsc.sync import measure
+
+    for line in measure(_live_config(args.config), args.stream, seconds=args.seconds, clock=MonotonicClock()):
+        print(line, flush=True)
+    return 0
+
+
 def _schema(args: argparse.Namespace) -> int:
     from edge_avsc.config import config_schema
 
@@ -187,6 +207,8 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "replay": _replay,
     "run": _run,
     "devices": _devices,
+    "doctor": _doctor,
+    "sync": _sync,
     "schema": _schema,
     "model": _model,
 }

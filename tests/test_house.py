@@ -20,20 +20,20 @@ FLOORS: list[set[str]] = [
     {"clock", "config", "bundle"},
     {"ring", "resampling", "features", "health", "notify"},
     {"inbox", "audio_track", "video_track"},
-    {"windows", "model", "smoothing", "skew", "supervision", "relief"},
+    {"windows", "model", "smoothing", "skew", "quality", "supervision", "relief"},
     {"stream", "source_thread"},
     {"pipeline"},
-    {"golden", "player", "live"},
-    {"replay"},
+    {"golden", "player", "live", "survey"},
+    {"replay", "doctor", "sync"},
     {"verbs"},
     {"cli"},
 ]
 LEAVES = {"sources", "sinks", "backends"}
 LEAVES_MAY_IMPORT = {"errors", "types", "clock", "config", "bundle"}
 MAY_IMPORT_LEAVES = {
-    "sources": {"source_thread", "player", "live", "verbs"},
-    "sinks": {"verbs"},
-    "backends": {"model", "golden"},
+    "sources": {"source_thread", "player", "live", "survey", "doctor", "verbs"},
+    "sinks": {"doctor", "verbs"},
+    "backends": {"model", "golden", "doctor"},
 }
 APART = {"training", "evaluation"}
 

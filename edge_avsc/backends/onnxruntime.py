@@ -21,14 +21,16 @@ PROVIDERS = {
 }
 
 
+def available_providers() -> tuple[str, ...]:
+    """Return the execution providers that this build of ONNX Runtime has; ModelError where there is none."""
+    return tuple(_library().get_available_providers())
+
+
 class OnnxRuntimeBackend:
     """Loads graphs on one execution provider; where it is not to be had, on the CPU, and says so in ``fallback``."""
 
     def __init__(self, provider: str = "cpu", threads: int = 1) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise ModelError("ONNX Runtime is not installed; install it with 'pip install onnxruntime'.") from error
+        onnxruntime = _library()
         if provider not in PROVIDERS:
             raise ModelError(
                 f"There is no provider '{provider}'; give one of {sorted(PROVIDERS)}.{nearest(provider, PROVIDERS)}"
@@ -77,6 +79,14 @@ class _Session:
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         check_inputs(self._spec, inputs)
         return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
+
+
+def _library() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ModelError("ONNX Runtime is not installed; install it with 'pip install onnxruntime'.") from error
+    return onnxruntime
 
 
 def _check_signature(path: Path, kind: str, tensors: list[Any], specs: dict[str, TensorSpec]) -> None:

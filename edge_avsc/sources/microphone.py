@@ -200,6 +200,11 @@ def microphones(*, sound: Any = None, root: Path = Path("/")) -> list[tuple[str,
     return _portaudio.bounded(listed, OPEN_S)
 
 
+def portaudio_version() -> str:
+    """Return which PortAudio serves, in its own words; DeviceError when it is missing or hangs."""
+    return _portaudio.bounded(lambda: str(_portaudio.load().get_portaudio_version()[1]), OPEN_S)
+
+
 def _uri_of(device: Input, known: list[Input], root: Path) -> str:
     place = card_and_device(device.name)
     if place is not None and device.host_api == "ALSA":

@@ -1,0 +1,288 @@
+"""What ``edge-avsc doctor`` finds: packages, model, sources and disk, each with its mend where something is wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_avsc.clock import Clock
+from edge_avsc.config import AppConfig
+from edge_avsc.errors import DeviceError, EdgeAvscError, ModelError, without_secrets
+from edge_avsc.types import NS_PER_MS
+
+if TYPE_CHECKING:
+    from edge_avsc.model import SceneModel
+    from edge_avsc.sources import LiveSource
+    from edge_avsc.survey import Survey
+
+PACKAGES = {
+    "numpy": "numpy",
+    "av": "av",
+    "soxr": "soxr",
+    "cv2": "opencv-python-headless",
+    "onnxruntime": "onnxruntime",
+    "pydantic": "pydantic",
+    "yaml": "pyyaml",
+    "rich": "rich",
+}
+"""What is imported, and what installs it."""
+
+_INSTALL = "install what the packages above lack."
+
+RUNS = 30
+BUSY = 0.7
+CLIPPED = 1e-4
+QUIET_DBFS = -70.0
+RESIDUAL_MS = 10.0
+DRIFT_PPM = 1000.0
+SKEW_MS = 40.0
+GAP_MS = 250.0
+LINE_BYTES = 1000
+DAYS = 7.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. mend: what to do where it is not well. exit_code: why nothing can run with it."""
+
+    what: str
+    finding: str
+    mend: str = ""
+    exit_code: int = 0
+
+    def __str__(self) -> str:
+        level = "FAIL" if self.exit_code else "warn" if self.mend else "ok"
+        line = f"{level:4}  {self.what}: {self.finding}"
+        return f"{line}\n      {self.mend}" if self.mend else line
+
+    @classmethod
+    def failure(cls, what: str, error: EdgeAvscError) -> Finding:
+        """Make a finding of an error, whose sentence names the thing and, after a semicolon, the mend."""
+        problem, _, mend = without_secrets(str(error)).partition("; ")
+        mend = mend[:1].upper() + mend[1:] if mend else "See the README, or 'edge-avsc devices'."
+        return cls(what, problem.rstrip(".") + ".", mend, error.exit_code)
+
+
+def examine(
+    config: AppConfig, *, seconds: float, clock: Clock, open_source: Callable[..., LiveSource] | None = None
+) -> Iterator[Finding]:
+    """Yield what is found, as it is found. seconds: how long the sources are listened to and looked at, all at once."""
+    yield Finding("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    yield from _packages()
+    yield from _portaudio()
+    try:
+        yield from _model(config, clock)
+    except (ModelError, ImportError) as error:
+        yield Finding.failure("model", error if isinstance(error, ModelError) else ModelError(f"{error}; {_INSTALL}"))
+    hop = f"a window every {config.hop_s:g} s"
+    yield Finding("configuration", f"streams {', '.join(config.streams)}; {hop}")
+    try:
+        yield from _sources(config, seconds, clock, open_source)
+    except ImportError as error:
+        yield Finding.failure("sources", DeviceError(f"{error}; {_INSTALL}"))
+    yield from _disk(config)
+
+
+def _packages() -> Iterator[Finding]:
+    known = metadata.packages_distributions()
+    versions = []
+    for name, package in PACKAGES.items():
+        try:
+            # Only an import shows whether a package also works; for the doctor that is no heavy library's second door.
+            module = importlib.import_module(name)
+        except Exception as error:
+            why = "is missing" if isinstance(error, ModuleNotFoundError) else f"does not load ({error})"
+            yield Finding(package, f"the package {why}.", f"Install it with: pip install --force-reinstall {package}")
+            continue
+        distributions = known.get(name)
+        version = metadata.version(distributions[0]) if distributions else getattr(module, "__version__", "?")
+        versions.append(f"{name} {version}")
+    yield Finding("packages", ", ".join(versions))
+
+
+def _portaudio() -> Iterator[Finding]:
+    from edge_avsc.sources.microphone import portaudio_version
+
+    try:
+        version = portaudio_version()
+    except DeviceError as error:
+        # It matters to microphones alone: where one is configured, that will fail.
+        failure = Finding.failure("PortAudio", error)
+        yield Finding(failure.what, failure.finding, failure.mend)
+    else:
+        yield Finding("PortAudio", version)
+
+
+def _model(config: AppConfig, clock: Clock) -> Iterator[Finding]:
+    from edge_avsc.backends.onnxruntime import available_providers
+    from edge_avsc.golden import verify
+    from edge_avsc.model import SceneModel
+
+    model = SceneModel.load(config.model, provider=config.provider)
+    yield Finding("ONNX Runtime", f"has {', '.join(available_providers())}; {model.backend.provider} serves.")
+    if model.backend.fallback:
+        mend = "Install the build of ONNX Runtime that has it and what it needs, or write 'provider: cpu'."
+        yield Finding("provider", model.backend.fallback, mend)
+    for line in verify(config.model):
+        yield Finding("model", line)
+    yield _speed(config, model, clock)
+
+
+def _speed(config: AppConfig, model: SceneModel, clock: Clock) -> Finding:
+    audio, image = model.bundle.audio, model.bundle.image
+    chance = np.random.default_rng(1)
+    columns = chance.normal(size=(audio.columns, audio.n_mels)).astype(np.float32)
+    picture = chance.integers(0, 256, (1, image.size_px, image.size_px, 3), np.uint8)
+    sound_embedding, image_embedding = model.embed_sound(columns), model.embed_pictures(picture)
+    sound_ms = _median_ms(lambda: model.embed_sound(columns), clock)
+    image_ms = _median_ms(lambda: model.embed_pictures(picture), clock)
+    fusion_ms = _median_ms(lambda: model.fuse(sound_embedding, image_embedding), clock)
+    per_s_ms = len(config.streams) * (image.frames_per_s * image_ms + (sound_ms + fusion_ms) / config.hop_s)
+    times = f"sound {sound_ms:.2f} ms, picture {image_ms:.2f} ms, fusion {fusion_ms:.2f} ms (medians of {RUNS})"
+    finding = f"{times}: {per_s_ms / 10:.0f} % of one core for all streams"
+    mend = "Write a longer hop_s, or have fewer streams." if per_s_ms > 1000 * BUSY else ""
+    return Finding("speed", finding, mend)
+
+
+def _median_ms(run: Callable[[], object], clock: Clock) -> float:
+    durations_ns = []
+    for _ in range(RUNS):
+        began_ns = clock.now_ns()
+        run()
+        durations_ns.append(clock.now_ns() - began_ns)
+    return median(durations_ns) / NS_PER_MS
+
+
+def _sources(
+    config: AppConfig, seconds: float, clock: Clock, open_source: Callable[..., LiveSource] | None
+) -> Iterator[Finding]:
+    """Open all sources at once, as a live run does: two may want one device, or share a bus that carries only one."""
+    from edge_avsc.sources import open_live
+    from edge_avsc.survey import Survey
+
+    surveys = []
+    with contextlib.ExitStack() as opened:
+        for name, stream in config.streams.items():
+            try:
+                survey = Survey(name, stream, clock=clock, open_source=open_source or open_live)
+            except EdgeAvscError as error:
+                yield Finding.failure(name, error)
+            else:
+                surveys.append(opened.enter_context(survey))
+        while not all(survey.done(seconds) for survey in surveys):
+            for survey in surveys:
+                survey.step()
+    for survey in surveys:
+        yield from stream_findings(survey)
+
+
+def stream_findings(survey: Survey) -> Iterator[Finding]:
+    """Yield what a survey says of its stream."""
+    counters = survey.health.counters(survey.name)
+    for role in sorted(survey.roles):
+        what = f"{survey.name} {role}"
+        came = survey.sound.samples if role == "audio" else survey.pictures.frames
+        if role in survey.losses:
+            yield Finding.failure(what, DeviceError(survey.losses[role]))
+        elif not came:
+            yield Finding.failure(what, DeviceError("It delivers nothing; check the device, or the address."))
+        elif role == "audio":
+            yield _level(what, survey)
+            yield _times(what, survey)
+            yield from _lost(what, "samples", survey.sound.gap_samples, counters.get("audio_dropped_samples", 0))
+        else:
+            yield _pictures(what, survey)
+            yield from _lost(what, "frames", 0, counters.get("video_dropped_frames", 0))
+    for event in survey.events:
+        yield Finding.failure(f"{survey.name} {event.source}", EdgeAvscError(event.detail))
+    if survey.skew.skew_ms is not None:
+        finding = f"the sound is {survey.skew.skew_ms:+.1f} ms after the pictures (a flash and a beep were noticed)"
+        mend = "Run 'edge-avsc sync': it says which latency_ms to write." if abs(survey.skew.skew_ms) > SKEW_MS else ""
+        yield Finding(f"{survey.name} skew", finding, mend)
+
+
+def _level(what: str, survey: Survey) -> Finding:
+    sound = survey.sound
+    channels = f"{sound.channels} channel" + "s" * (sound.channels != 1)
+    finding = f"{sound.rate_hz} Hz, {channels}, {sound.rms_dbfs:.1f} dBFS rms, peak {sound.peak_dbfs:.1f} dBFS"
+    if sound.silent:
+        mend = "Unmute the input, or name another one: see 'edge-avsc devices'."
+        return Finding(what, f"{sound.rate_hz} Hz, {channels}, digital silence", mend)
+    if sound.clipped > CLIPPED * sound.samples:
+        share = 100 * sound.clipped / sound.samples
+        return Finding(what, f"{finding}, {share:.2f} % clipped", "Lower the input's level, e.g. with alsamixer.")
+    quiet = sound.rms_dbfs < QUIET_DBFS
+    return Finding(what, finding, "It is very quiet: raise the input's level, e.g. with alsamixer." if quiet else "")
+
+
+def _times(what: str, survey: Survey) -> Finding:
+    sound = survey.sound
+    finding, mend = f"times hold within {sound.residual_ms:.2f} ms", ""
+    if sound.drift_ppm:
+        drift, error = sound.drift_ppm
+        finding += f", drift {round(drift) + 0:+d} ± {2 * error:.0f} ppm"
+        if abs(drift) - 5 * error > DRIFT_PPM:
+            mend = "The device samples at another rate than it says: write its true one, as ?rate=48000."
+    if sound.residual_ms > RESIDUAL_MS:
+        mend = "Name the device itself (alsa://hw:1,0) instead of a sound server's, which hands on its sound in heaps."
+    return Finding(f"{what} clock", finding, mend)
+
+
+def _pictures(what: str, survey: Survey) -> Finding:
+    pictures = survey.pictures
+    finding = f"{pictures.per_s:.1f} frames a second"
+    if pictures.size_px:
+        finding += f", {pictures.size_px[0]} x {pictures.size_px[1]}"
+    if pictures.luma:
+        low, mean, high = pictures.luma
+        finding += f", brightness {mean:.0f} ({low:.0f} to {high:.0f} of 255)"
+    if pictures.looked_at and pictures.black:
+        return Finding(what, f"{finding}, black", "Take the cap off the lens, or name another camera.")
+    if pictures.looked_at > 2 and pictures.still:
+        return Finding(what, f"{finding}, all of them the same", "Start the camera again: it hangs, or shows a still.")
+    if pictures.longest_ms > max(GAP_MS, 3000 / max(pictures.per_s, 0.1)):
+        mend = "Ask for a smaller picture (?width=640&height=480), or check the cable or the network."
+        return Finding(what, f"{finding}, once none for {pictures.longest_ms:.0f} ms", mend)
+    return Finding(what, finding)
+
+
+def _lost(what: str, unit: str, gaps: int, dropped: int) -> Iterator[Finding]:
+    if gaps or dropped:
+        finding = f"{gaps} {unit} lost in gaps, {dropped} dropped"
+        yield Finding(f"{what} losses", finding, "Close what else keeps this machine busy, or use another USB port.")
+
+
+def _disk(config: AppConfig) -> Iterator[Finding]:
+    from edge_avsc.sinks.jsonl import JsonlSink
+
+    jsonl = config.sinks.jsonl
+    if jsonl is None or jsonl.path == "-":
+        return
+    path, what = Path(jsonl.path), "JSON lines"
+    is_new = not path.exists()
+    if not is_new and not path.is_file():
+        yield Finding(what, f"{path} is no ordinary file: its space is not known")
+        return
+    try:
+        # Only opening shows whether it may be written and holds lines of ours.
+        with JsonlSink(path, append=True, timed=False):
+            pass
+    except EdgeAvscError as error:
+        yield Finding.failure(what, error)
+        return
+    if is_new:
+        path.unlink()
+    free = shutil.disk_usage(path.parent).free
+    days = free / (LINE_BYTES * len(config.streams) * 86_400 / config.hop_s)
+    finding = f"{path}, {free / 1e9:.1f} GB free, which lasts for {days:.0f} days"
+    yield Finding(what, finding, "Free some space, or let logrotate shorten the file." if days < DAYS else "")
