@@ -73,9 +73,9 @@ class SampleClock:
     After F. Adriaensen, "Using a DLL to filter time" (Linux Audio Conference 2005). The bandwidth begins wide and
     narrows to 0.05 Hz. Times that agree with the nominal rate to a microsecond leave the map untouched, so that a
     recording, whose times are made of its sample indices, is mapped exactly. An observation more than 50 ms off is not
-    followed; when such observations agree with one another for 0.3 s, on the clock and in samples alike, the map is
-    anchored anew. A burst of backlog (many samples, hardly any time) does neither. No crystal is off by a thousandth:
-    the period stays within that, whatever the first stamps say.
+    followed; when such observations agree with one another for 0.3 s, the map is anchored anew. A burst of backlog
+    (many samples, hardly any time) does neither. No crystal is off by a thousandth: the period stays within that,
+    whatever the first stamps say.
     """
 
     BANDWIDTH_HZ = 0.05
@@ -88,7 +88,7 @@ class SampleClock:
         self.rate_hz = rate_hz
         self.jumps = 0
         self._nominal_ns = NS_PER_S / rate_hz
-        self._jump: tuple[int, int, int] | None = None
+        self._jump: tuple[int, int] | None = None
         self._anchor(index, time_ns, self._nominal_ns)
 
     @property
@@ -136,10 +136,8 @@ class SampleClock:
         )
 
     def _weigh_jump(self, index: int, time_ns: int, error_ns: int) -> None:
-        if self._jump is None or abs(error_ns - self._jump[2]) > self.JUMP_NS // 2:
-            self._jump = (index, time_ns, error_ns)
-        since_index, since_ns, _ = self._jump
-        heard_ns = (index - since_index) * self._nominal_ns
-        if min(heard_ns, time_ns - since_ns) >= self.SETTLED_NS:
+        if self._jump is None or abs(error_ns - self._jump[1]) > self.JUMP_NS // 2:
+            self._jump = (time_ns, error_ns)
+        if time_ns - self._jump[0] >= self.SETTLED_NS:
             self.jumps += 1
             self._anchor(index, time_ns, self._period_ns)

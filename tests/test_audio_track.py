@@ -30,7 +30,7 @@ class Listener:
         self.track = AudioTrack(model.bundle.audio, model.log_mel, self._count)
 
     def _count(self, counter: str, n: int) -> None:
-        self.counted[counter] += n
+        self.counted.update({counter: n} if n else {})
 
     def hear(
         self,
@@ -89,7 +89,7 @@ def test_columns_computed_as_samples_arrive_are_those_of_the_whole_clip(
         assert window.columns.tobytes() == whole[2 * k : 2 * k + COLUMNS].tobytes()
         assert window.coverage == 1.0
         assert not window.silent
-    assert not +listener.counted
+    assert not listener.counted
 
 
 @pytest.mark.parametrize("rate_hz", RATES)
@@ -138,9 +138,9 @@ def test_a_gap_or_damage_removes_exactly_the_columns_that_touch_it(
     for c, column in heard.items():
         assert column.tobytes() == whole[c].tobytes()
     if damage == "gap":
-        assert +listener.counted == +Counter(audio_gap_samples=stop - start if reaches else 0)
+        assert listener.counted == ({"audio_gap_samples": stop - start} if reaches else {})
     else:
-        assert listener.counted == {"audio_invalid_samples": stop - start, "audio_gap_samples": 0}
+        assert listener.counted == {"audio_invalid_samples": stop - start}
 
 
 @pytest.mark.parametrize("rate_hz", [r for r in RATES if r != 16000])

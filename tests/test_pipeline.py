@@ -386,6 +386,16 @@ def test_pictures_that_stand_still_for_long_cost_no_sound(tiny_model: SceneModel
     assert "video_late_frames" not in road.health.counters("s")
 
 
+def test_a_chunk_longer_than_all_memory_loses_nothing(tiny_model: SceneModel) -> None:
+    road = Road(tiny_model, 1000, recorded=True, roles=frozenset(("audio",)))
+    road.process([(named_chunk(0, 90 * 16000), 0), (SourceEnded("audio", 90 * NS_PER_S), 0)], 0)
+    assert len(road.estimates) == 90
+    for estimate, (sound, _) in zip(road.estimates, road.contents(), strict=True):
+        assert estimate.audio_coverage == 1.0
+        assert sound is not None
+        assert sound[0] == estimate.index * 16000
+
+
 @pytest.mark.parametrize("lateness_ms", [0, 150, 10_000])
 def test_sound_waits_for_pictures_up_to_any_lateness_that_may_be_configured(
     tiny_model: SceneModel, lateness_ms: int
