@@ -31,7 +31,7 @@ FLOORS: list[set[str]] = [
 LEAVES = {"sources", "sinks", "backends"}
 LEAVES_MAY_IMPORT = {"errors", "types", "clock", "config", "bundle"}
 MAY_IMPORT_LEAVES = {
-    "sources": {"source_thread", "player", "live", "survey", "doctor", "verbs"},
+    "sources": {"source_thread", "player", "live", "survey", "doctor", "sync", "verbs"},
     "sinks": {"doctor", "verbs"},
     "backends": {"model", "golden", "doctor"},
 }
