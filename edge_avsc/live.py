@@ -194,16 +194,27 @@ class _LiveStream:
 
     def take_in(self, item: Item, arrived_ns: int) -> Iterator[Item]:
         """Yield what the pipeline is to get: the item, and what it tells of its source."""
-        if isinstance(item, SourceEvent) and item.event == "lost":
-            role: Role = "audio" if item.source == "audio" else "video"
-            self.reasons[role] = item.detail
-            yield SourceEnded(role, arrived_ns)
-            yield from self._supervised[role].failed(arrived_ns, item.detail)
+        if isinstance(item, SourceEvent):
+            yield from self._news(item, arrived_ns)
             return
-        if not isinstance(item, (SourceEvent, SourceEnded)):
-            role = "audio" if isinstance(item, AudioChunk) else "video"
+        if not isinstance(item, SourceEnded):
+            role: Role = "audio" if isinstance(item, AudioChunk) else "video"
             yield from self._supervised[role].delivered(arrived_ns)
         yield item
+
+    def _news(self, news: SourceEvent, arrived_ns: int) -> Iterator[Item]:
+        role: Role = "audio" if news.source == "audio" else "video"
+        supervised = self._supervised[role]
+        if news.event == "lost":
+            self.reasons[role] = news.detail
+            yield SourceEnded(role, arrived_ns)
+            yield from supervised.failed(arrived_ns, news.detail)
+        elif news.event in ("stalled", "frozen", "unusable"):
+            yield SourceEnded(role, arrived_ns)
+            if supervised.gone_quiet() or news.event != "stalled":
+                yield news
+        elif news.event != "recovered":  # the first item after all that says so itself
+            yield news
 
     def check(self, now_ns: int) -> Iterator[Item]:
         """Yield news of sources that have gone quiet: windows wait for them no longer."""

@@ -77,6 +77,13 @@ class Supervision:
         quiet_s = (now_ns - self._last_ns) / NS_PER_S
         return [self._event("stalled", f"The {self.role} has delivered nothing for {quiet_s:.1f} s.", now_ns)]
 
+    def gone_quiet(self) -> bool:
+        """Take in that the source itself says that it delivers nothing; return whether that is new."""
+        new = self.state is not State.STALLED
+        if self.state is not State.LOST:
+            self.state = State.STALLED
+        return new
+
     def _steady(self, now_ns: int) -> list[SourceEvent]:
         if not self._flapping or now_ns - self._live_since_ns < STEADY_NS:
             return []

@@ -38,6 +38,15 @@ def test_quiet_source_has_stalled_once() -> None:
     assert kinds(one.delivered(21 * NS_PER_S)) == ["recovered"]
 
 
+def test_source_that_says_itself_that_it_is_quiet_is_not_doubted() -> None:
+    one = Supervision("video", 0)
+    one.delivered(1)
+    assert one.gone_quiet()
+    assert not one.gone_quiet()
+    assert one.check(100 * NS_PER_S) == []
+    assert kinds(one.delivered(200 * NS_PER_S)) == ["recovered"]
+
+
 def test_flapping_source_is_said_to_flap_and_then_is_quiet() -> None:
     one = Supervision("audio", 0)
     said = []
