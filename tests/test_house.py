@@ -44,6 +44,7 @@ DOORS: dict[str, str | tuple[str, ...]] = {
     "soxr": "resampling.py",
     "onnxruntime": "backends/onnxruntime.py",
     "rich": "sinks/console.py",
+    "sounddevice": "sources/_portaudio.py",
     "yaml": ("config.py", "bundle.py"),
     "torch": "training/",
     "onnx": "training/",
