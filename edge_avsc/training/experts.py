@@ -136,7 +136,7 @@ def words(head: FusionHead, audio: Any, image: Any) -> tuple[NDArray[float64], N
 
 
 def alarm_threshold(head: FusionHead, image_embeddings: Any, false_alarms: float) -> float:
-    """Return the probability of "none of ours" that this share of *image_embeddings* ``[n, 128]``, all ours, exceeds."""
+    """Return the probability of "none of ours" that this share of *image_embeddings* ``[n, 128]``, all ours, pass."""
     present = torch.tensor([[0.0, 1.0]] * len(image_embeddings))
     with torch.inference_mode():
         none = head(torch.zeros_like(image_embeddings), image_embeddings, present)[1]
