@@ -69,22 +69,25 @@ def choose(config: AppConfig, stream: str | None) -> str:
 
 
 def configured(stream: StreamConfig, name: str, skew_ms: float) -> list[str]:
-    """Return the YAML lines that take *skew_ms*, as measured with the present configuration, away.
+    """Return the stream's YAML that takes *skew_ms*, as measured with the present configuration, away.
 
-    A camera that stamps late makes the skew negative: what it is late by is what its latency_ms must grow by.
+    A camera that stamps late makes the skew negative: what it is late by is what its latency_ms must grow by. That of
+    media moves the sound too; apart, sound and pictures are two connections to one address.
     """
-    camera = stream.video or stream.media
+    sound, camera = stream.audio or stream.media, stream.video or stream.media
+    assert sound is not None
     assert camera is not None
-    lines = [f"{json.dumps(name, ensure_ascii=False)}:"]
-    if stream.media:
-        # Its latency_ms moves the sound too; apart, they are two connections to one address.
-        lines.append(f"  audio: {_yaml(camera, camera.latency_ms)}")
-    return [*lines, f"  video: {_yaml(camera, camera.latency_ms - skew_ms)}"]
+    return [
+        f"{json.dumps(name, ensure_ascii=False)}:",
+        f"  audio: {_yaml(sound, sound.latency_ms)}",
+        f"  video: {_yaml(camera, camera.latency_ms - skew_ms)}",
+    ]
 
 
 def _yaml(source: SourceConfig, latency_ms: float) -> str:
+    # Strings of JSON are strings of YAML, whatever is in them.
     uri = json.dumps(without_secrets(source.uri).replace("${", "$${"), ensure_ascii=False)
-    return f"{{uri: {uri}, latency_ms: {round(latency_ms, 1) + 0.0:g}}}"
+    return f"{{uri: {uri}, latency_ms: {round(latency_ms, 1) + 0.0:g}}}" if latency_ms else uri
 
 
 def _progress(survey: Survey, seconds: float) -> Iterator[str]:
@@ -126,12 +129,12 @@ def _what_was_missing(survey: Survey, seconds: float) -> str:
 def _result(stream: StreamConfig, name: str, skew_ms: float, agreed_ms: tuple[float, ...]) -> Iterator[str]:
     spread = f"{len(agreed_ms)} flashes agree, from {min(agreed_ms):+.1f} to {max(agreed_ms):+.1f} ms"
     yield f"av_skew_ms is {skew_ms:+.1f}: sound time minus picture time ({spread})."
-    camera = stream.video or stream.media
-    assert camera is not None
     where = "In the configuration, under streams"
     if stream.media:
         where += " (sound and pictures apart, since latency_ms of media moves both)"
-    if without_secrets(camera.uri) != camera.uri:
+    if any(
+        source and without_secrets(source.uri) != source.uri for source in (stream.audio, stream.video, stream.media)
+    ):
         where += ", with the address as you wrote it"
     yield f"{where}:"
     yield from (f"  {line}" for line in configured(stream, name, skew_ms))
