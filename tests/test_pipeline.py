@@ -514,6 +514,7 @@ def test_jitter_of_the_stamps_moves_windows_by_little_and_doubles_nothing(
         road.process([(AudioChunk(chunk.samples, chunk.rate_hz, chunk.index, stamp_ns), arrived_ns)], arrived_ns)
     assert [e.index for e in road.estimates] == list(range(len(road.estimates)))
     assert len(road.estimates) >= 75
+    assert "audio_late_columns" not in road.health.counters("s")
     for k, (sound, _) in enumerate(road.contents()):
         assert sound is not None
         if road.estimates[k].audio_coverage == 1.0:

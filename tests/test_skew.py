@@ -122,6 +122,20 @@ def test_some_missing_beeps_do_not_matter(tiny_model: SceneModel) -> None:
     assert measured(tiny_model, sound, 16000, lumas(DEMO_MS)) == pytest.approx(40, abs=5)
 
 
+def test_a_third_of_the_beeps_is_not_enough(tiny_model: SceneModel) -> None:
+    sound = street(16000, 0.02)
+    with_beeps(sound, 16000, [at + 40 for n, at in enumerate(DEMO_MS) if n % 3 == 2])
+    assert measured(tiny_model, sound, 16000, lumas(DEMO_MS)) is None
+
+
+def test_bright_pictures_that_stand_too_long_are_no_flashes(tiny_model: SceneModel) -> None:
+    """Two frames a second, every other one white: nobody can say when the white began."""
+    sound = street(16000, 0.02)
+    with_beeps(sound, 16000, [n * 1000 + 540 for n in range(12)])
+    frames = [(n * 500 * NS_PER_MS, 240.0 if n % 2 else 60.0) for n in range(SECONDS * 2)]
+    assert measured(tiny_model, sound, 16000, frames) is None
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_flashes_without_beeps_measure_nothing(tiny_model: SceneModel, seed: int) -> None:
     assert measured(tiny_model, street(16000, 0.2, seed), 16000, lumas(DEMO_MS)) is None
