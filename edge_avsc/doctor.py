@@ -66,11 +66,16 @@ class Finding:
         return f"{line}\n      {self.mend}" if self.mend else line
 
     @classmethod
-    def failure(cls, what: str, error: EdgeAvscError) -> Finding:
-        """Make a finding of an error, whose sentence names the thing and, after a semicolon, the mend."""
-        problem, _, mend = without_secrets(str(error)).partition("; ")
+    def of(cls, what: str, sentence: str, exit_code: int = 0) -> Finding:
+        """Make a finding of a sentence that names what is wrong and, after a semicolon, the mend."""
+        problem, _, mend = without_secrets(sentence).partition("; ")
         mend = mend[:1].upper() + mend[1:] if mend else "See the README, or 'edge-avsc devices'."
-        return cls(what, problem.rstrip(".") + ".", mend, error.exit_code)
+        return cls(what, problem.rstrip(".") + ".", mend, exit_code)
+
+    @classmethod
+    def failure(cls, what: str, error: EdgeAvscError) -> Finding:
+        """Make a finding of what a run would end with."""
+        return cls.of(what, str(error), error.exit_code)
 
 
 def examine(
@@ -117,8 +122,7 @@ def _portaudio() -> Iterator[Finding]:
         version = portaudio_version()
     except DeviceError as error:
         # It matters to microphones alone: where one is configured, that will fail.
-        failure = Finding.failure("PortAudio", error)
-        yield Finding(failure.what, failure.finding, failure.mend)
+        yield Finding.of("PortAudio", str(error))
     else:
         yield Finding("PortAudio", version)
 
@@ -204,7 +208,8 @@ def stream_findings(survey: Survey) -> Iterator[Finding]:
             yield _pictures(what, survey)
             yield from _lost(what, "frames", 0, counters.get("video_dropped_frames", 0))
     for event in survey.events:
-        yield Finding.failure(f"{survey.name} {event.source}", EdgeAvscError(event.detail))
+        if event.event != "recovered":
+            yield Finding.of(f"{survey.name} {event.source}", event.detail)
     if survey.skew.skew_ms is not None:
         finding = f"the sound is {survey.skew.skew_ms:+.1f} ms after the pictures (a flash and a beep were noticed)"
         mend = "Run 'edge-avsc sync': it says which latency_ms to write." if abs(survey.skew.skew_ms) > SKEW_MS else ""
@@ -233,7 +238,7 @@ def _times(what: str, survey: Survey) -> Finding:
         finding += f", drift {round(drift) + 0:+d} ± {2 * error:.0f} ppm"
         if abs(drift) - 5 * error > DRIFT_PPM:
             mend = "The device samples at another rate than it says: write its true one, as ?rate=48000."
-    if sound.residual_ms > RESIDUAL_MS:
+    if sound.residual_ms > RESIDUAL_MS and not mend:
         mend = "Name the device itself (alsa://hw:1,0) instead of a sound server's, which hands on its sound in heaps."
     return Finding(f"{what} clock", finding, mend)
 
