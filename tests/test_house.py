@@ -24,7 +24,8 @@ FLOORS: list[set[str]] = [
     {"stream", "source_thread"},
     {"pipeline"},
     {"golden", "player", "live", "survey"},
-    {"replay", "doctor", "sync"},
+    {"replay", "findings", "sync"},
+    {"doctor"},
     {"verbs"},
     {"cli"},
 ]
