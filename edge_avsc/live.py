@@ -12,16 +12,27 @@ from edge_avsc.health import Health
 from edge_avsc.inbox import Arrival, Inbox
 from edge_avsc.model import SceneModel
 from edge_avsc.pipeline import Output, ScenePipeline
-from edge_avsc.relief import STEPS, Relief
+from edge_avsc.relief import Relief
 from edge_avsc.source_thread import Epoch, SharedWanted, SourceThread
 from edge_avsc.sources import LiveSource, is_remote, open_live, parts
 from edge_avsc.stream import StreamSettings
 from edge_avsc.supervision import State, Supervision
-from edge_avsc.types import NS_PER_MS, AudioChunk, Item, Role, SceneEstimate, SourceEnded, SourceEvent, StreamEvent
+from edge_avsc.types import (
+    NS_PER_MS,
+    NS_PER_S,
+    AudioChunk,
+    Item,
+    Role,
+    SceneEstimate,
+    SourceEnded,
+    SourceEvent,
+    StreamEvent,
+)
 
 INBOX_ITEMS = 4096
 STEP_S = 0.02
-JOIN_S = 0.5
+JOIN_NS = NS_PER_S // 2
+"""How long all threads together may take to end; a driver may hang."""
 
 
 class Monitor:
@@ -48,10 +59,11 @@ class Monitor:
         self._stop = stop
         self._inbox = Inbox(INBOX_ITEMS, clock, self.health)
         self._relief = Relief()
+        self._max_lateness_ns = round(config.max_lateness_ms * NS_PER_MS)
         self._pipeline = ScenePipeline(
             model,
             hop_ns=hop_ns(config.hop_s),
-            max_lateness_ns=round(config.max_lateness_ms * NS_PER_MS),
+            max_lateness_ns=self._max_lateness_ns,
             smoothing=config.smoothing,
             clock=clock,
             health=self.health,
@@ -71,13 +83,17 @@ class Monitor:
                 self._beat()
                 alive = any(stream.alive for stream in self._streams.values())
                 arrivals = self._inbox.take(STEP_S)
-                yield from self._step(arrivals)
+                for output in self._step(arrivals):
+                    yield output
+                    if self._stop.is_set():
+                        return
                 if not alive and not arrivals:
                     break
         finally:
             self._stop.set()
+            by_ns = self._clock.now_ns() + JOIN_NS
             for stream in self._streams.values():
-                stream.join(JOIN_S)
+                stream.join(by_ns)
 
     def _step(self, arrivals: list[Arrival]) -> Iterator[Output]:
         now_ns = self._clock.now_ns()
@@ -101,6 +117,7 @@ class Monitor:
         """Pass an item to the pipeline, which knows a stream from its first item on; say events of before at once."""
         if stream.epoch.time_ns is not None and not stream.opened:
             self._pipeline.open(stream.name, StreamSettings(stream.roles, stream.epoch.time_ns, recorded=False))
+            self._pipeline.relieve(self._relief.level)
             stream.opened = True
         if stream.opened:
             known.append(arrival)
@@ -114,12 +131,11 @@ class Monitor:
         if estimate.latency and estimate.latency.close_to_label is not None:
             # What a device or a network held back is no fault of this machine's speed.
             late_ns = min(late_ns, round(estimate.latency.close_to_label * NS_PER_MS))
-        if self._relief.observe(late_ns, now_ns):
-            level = self._relief.level
-            self._pipeline.relieve(level)
+        for detail in self._relief.observe(late_ns - self._max_lateness_ns, now_ns):
+            self._pipeline.relieve(self._relief.level)
             for name in self._streams:
                 self.health.count(name, "relief_steps")
-                yield StreamEvent(name, "model", "relief", STEPS[level], now_ns)
+                yield StreamEvent(name, "model", "relief", detail, now_ns)
 
     def _give_up_if_nothing_opens(self) -> None:
         if self._delivered:
@@ -145,6 +161,7 @@ class _LiveStream:
         open_source: Callable[..., LiveSource],
     ) -> None:
         self.name = name
+        self._clock = clock
         self.epoch = Epoch()
         self.opened = False
         self.reasons: dict[Role, str] = {}
@@ -181,10 +198,10 @@ class _LiveStream:
         for thread in self._threads:
             thread.start()
 
-    def join(self, timeout_s: float) -> None:
-        """Wait for all threads, each at most so long."""
+    def join(self, by_ns: int) -> None:
+        """Wait for all threads, but not beyond *by_ns*."""
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(0, by_ns - self._clock.now_ns()) / NS_PER_S)
 
     def raise_failure(self) -> None:
         """Raise what a thread could not mend by trying again."""

@@ -85,9 +85,9 @@ class ScenePipeline:
 
         Windows go first: a frame that no due window needs is embedded only when nothing else is left to do.
         """
+        behind = [stream for stream in self._streams.values() if stream.windows.newest_only]
         for arrival in arrivals:
             stream = self._streams[arrival.stream]
-            stream.windows.keep_newest(now_ns)
             # What an item finds is decided by when it arrived, not by when this loop came to it.
             yield from self._score_due(stream, arrival.arrived_ns)
             for part in _parts(arrival.item):
@@ -95,16 +95,17 @@ class ScenePipeline:
                 yield from self._score_due(stream, arrival.arrived_ns)
         for stream in self._streams.values():
             stream.windows.keep_newest(now_ns)
-            yield from self._score_due(stream, now_ns)
+            # Who has only now fallen behind is to see first what has arrived meanwhile.
+            yield from self._score_due(stream, now_ns, newest=stream in behind)
         for stream in self._streams.values():
-            self._embed(stream, stream.waiting)
-            stream.waiting.clear()
+            # One batch, and then a look at what has become due meanwhile.
+            batch = self._model.backend.max_batch
+            self._embed(stream, stream.waiting[:batch])
+            del stream.waiting[:batch]
 
-    def _score_due(self, stream: Stream, now_ns: int) -> Iterator[Output]:
-        while stream.windows.due(now_ns):
-            end_ns = stream.windows.next_end_ns
-            self._embed(stream, [frame for frame in stream.waiting if frame[0] < end_ns])
-            stream.waiting = [frame for frame in stream.waiting if frame[0] >= end_ns]
+    def _score_due(self, stream: Stream, now_ns: int, newest: bool = False) -> Iterator[Output]:
+        while stream.windows.due(now_ns) and (newest or not stream.windows.newest_only):
+            self._embed(stream, stream.take_waiting())
             yield from self._score(stream, stream.windows.take())
 
     def _embed(self, stream: Stream, frames: list[tuple[int, NDArray[uint8]]]) -> None:

@@ -28,7 +28,7 @@ from edge_avsc.types import (
     Window,
 )
 from edge_avsc.video_track import VideoTrack
-from edge_avsc.windows import StreamWindows
+from edge_avsc.windows import WINDOW_NS, StreamWindows
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ class Stream:
             health.count(name, counter, n)
 
         self.name = name
+        self._count = count
         self.audio = AudioTrack(model.bundle.audio, model.log_mel, count) if "audio" in settings.roles else None
         self.video = VideoTrack(model.bundle.image, settings.epoch_ns, count) if "video" in settings.roles else None
         self.windows = StreamWindows(
@@ -90,6 +91,19 @@ class Stream:
         elif isinstance(item, SourceEnded) and item.role == "audio" and self.audio:
             self.audio.end(arrived_ns)
         self.windows.note(item)
+
+    def take_waiting(self) -> list[tuple[int, NDArray[uint8]]]:
+        """Return the waiting frames that the next window needs; let go of those whose windows were skipped.
+
+        Under the last step of relief no window that has sound waits for pictures: they are for the next one.
+        """
+        end_ns = self.windows.next_end_ns
+        kept = [frame for frame in self.waiting if frame[0] >= end_ns - WINDOW_NS]
+        self._count("video_skipped_frames", len(self.waiting) - len(kept))
+        urgent = not (self.windows.newest_only and self.windows.hears)
+        needed = [frame for frame in kept if frame[0] < end_ns and urgent]
+        self.waiting = kept[len(needed) :]
+        return needed
 
     def relieve(self, level: int) -> None:
         """Leave out what a step of :class:`edge_avsc.relief.Relief` says."""

@@ -67,9 +67,9 @@ class StreamWindows:
         else:
             self._ended.discard("audio" if isinstance(item, AudioChunk) else "video")
 
-    def due(self, now_ns: int) -> bool:
-        """Tell whether the next window is to be scored now."""
-        end_ns = self.next_end_ns
+    def due(self, now_ns: int, ahead: int = 0) -> bool:
+        """Tell whether the next window is to be scored now; with *ahead*, the one so many hops after it."""
+        end_ns = self.next_end_ns + ahead * self.hop_ns
         if self._max_lateness_ns is None:
             ahead_ns = self._reached_ns - end_ns
             return ahead_ns >= PATIENCE_NS or (ahead_ns >= -TAIL_NS and self._complete(end_ns))
@@ -104,11 +104,20 @@ class StreamWindows:
             self.video.scored(end_ns, start_ns + self.hop_ns)
         return window
 
+    @property
+    def newest_only(self) -> bool:
+        """Whether, under the last step of relief, of several due windows only the newest counts."""
+        return self.relief == 3 and self._max_lateness_ns is not None
+
+    @property
+    def hears(self) -> bool:
+        """Whether sound is alive."""
+        return self._waits_for("audio")
+
     def keep_newest(self, now_ns: int) -> None:
-        """Under the last step of relief, leave out all windows that are overdue but the newest."""
-        if self.relief == 3 and self._max_lateness_ns is not None:
-            overdue_ns = now_ns - self.next_end_ns - self._max_lateness_ns
-            self._skip(max(0, overdue_ns // self.hop_ns))
+        """Under the last step of relief, leave out all windows that are due but the newest."""
+        while self.newest_only and self.due(now_ns, ahead=1):
+            self._skip(1)
 
     def _skip(self, windows: int) -> None:
         self._next += windows
