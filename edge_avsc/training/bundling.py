@@ -174,8 +174,8 @@ def _provenance(commit: str) -> dict[str, Any]:
             "unlabelled sound: Pixabay, CC0 and CC BY recordings, Lorient urban soundscapes, vehicles passing by, "
             "ESC-10, street recordings of the package soundscapy",
             "impulse responses of microphones, for augmentation",
-            "validation only, never trained on: MiniPlaces validation pictures (they calibrate); recordings in TAU layout "
-            "(their mean level and spectrum set the range of the sound's augmentation)",
+            "validation only, never trained on: MiniPlaces validation pictures (they calibrate); recordings in TAU "
+            "layout (their mean level and spectrum set the range of the sound's augmentation)",
         ],
         "teachers": [
             "EfficientNet-Lite0, ImageNet weights (first weights of the image encoder)",
