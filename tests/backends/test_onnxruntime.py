@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,14 @@ def absent_provider() -> str:
 
 def altered(spec: GraphSpec, **changes: dict[str, TensorSpec]) -> GraphSpec:
     return spec.model_copy(update=changes)
+
+
+def test_nothing_is_reported_to_anybody(tiny_folder: Path, tmp_path: Path) -> None:
+    code = "import sys; from edge_avsc.model import SceneModel; SceneModel.load(sys.argv[1])"
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"} | home
+    subprocess.run([sys.executable, "-c", code, str(tiny_folder)], env=environment, check=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_graph_is_run_as_its_description_says(tiny_folder: Path, audio: GraphSpec) -> None:
