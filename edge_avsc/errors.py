@@ -6,7 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
-_USER = re.compile(r"(?<=://)\S*@")
+# What a sentence shows as an example stays.
+_USER = re.compile(r"(?<=://)(?!user:password@)\S*@")
 _SECRET = re.compile(r"(?i)\b((?:pass\w*|pwd|token|key|auth\w*|user\w*)=)[^&\s'\"]*")
 
 

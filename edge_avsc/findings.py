@@ -67,8 +67,9 @@ def stream_findings(survey: Survey) -> Iterator[Finding]:
         if event.event != "recovered":
             yield Finding.of(f"{survey.name} {event.source}", event.detail)
     if survey.skew.skew_ms is not None:
-        finding = f"the sound is {survey.skew.skew_ms:+.1f} ms after the pictures (a flash and a beep were noticed)"
-        mend = "Run 'edge-avsc sync': it says which latency_ms to write." if abs(survey.skew.skew_ms) > SKEW_MS else ""
+        lag_ms = survey.skew.skew_ms
+        finding = f"flashes and beeps say that the sound is {abs(lag_ms):.1f} ms {'late' if lag_ms > 0 else 'early'}"
+        mend = "Run 'edge-avsc sync': it says which latency_ms to write." if abs(lag_ms) > SKEW_MS else ""
         yield Finding(f"{survey.name} skew", finding, mend)
 
 
@@ -88,6 +89,8 @@ def _level(what: str, survey: Survey) -> Finding:
 
 def _times(what: str, survey: Survey) -> Finding:
     sound = survey.sound
+    if sound.residual_ms is None:
+        return Finding(f"{what} clock", "heard for too short a time to tell; take more --seconds")
     finding, mend = f"times hold within {sound.residual_ms:.2f} ms", ""
     if sound.drift_ppm:
         drift, error = sound.drift_ppm

@@ -14,8 +14,8 @@ from edge_avsc.types import NS_PER_MS, NS_PER_S, AudioChunk, VideoFrame
 from edge_avsc.video_track import is_black
 
 FULL_SCALE = 0.999
-SETTLING_S = 0.5
-"""The sample clock needs a moment before its residuals say something about the device."""
+SETTLING_S = 1.0
+"""Times of the first second say little: a sound server is still finding its latency, the sample clock its place."""
 
 
 class SoundQuality:
@@ -58,9 +58,9 @@ class SoundQuality:
         return self.peak < SILENT_PEAK
 
     @property
-    def residual_ms(self) -> float:
-        """How far the device's times are from the samples' own clock: the 95th percentile, once that has settled."""
-        return float(np.percentile(np.abs(self._residuals_ms), 95)) if self._residuals_ms else 0.0
+    def residual_ms(self) -> float | None:
+        """How far the device's times are from the samples' own clock: the 95th percentile; None before it settled."""
+        return float(np.percentile(np.abs(self._residuals_ms), 95)) if self._residuals_ms else None
 
     @property
     def drift_ppm(self) -> tuple[float, float] | None:
@@ -71,7 +71,8 @@ class SoundQuality:
         nominal_ns = NS_PER_S / self.rate_hz
         x, y = index - index.mean(), (time_ns - time_ns[0]) - (index - index[0]) * nominal_ns
         slope = float(x @ y / (x @ x))
-        error = math.sqrt(float(np.sum((y - y.mean() - slope * x) ** 2)) / (len(x) - 2) / float(x @ x))
+        rest = y - y.mean() - slope * x
+        error = math.sqrt(float(rest @ rest) / (len(x) - 2) / float(x @ x)) * _stretch(rest)
         return -slope / nominal_ns * 1e6, error / nominal_ns * 1e6
 
     def _follow(self, chunk: AudioChunk) -> None:
@@ -84,8 +85,8 @@ class SoundQuality:
         self._next_index = chunk.index + len(chunk.samples)
         if chunk.index - self._first >= SETTLING_S * chunk.rate_hz:
             self._residuals_ms.append((chunk.time_ns - self._clock.time_of(chunk.index)) / NS_PER_MS)
+            self._stamps.append((chunk.index, chunk.time_ns))
         self._clock.observe(chunk.index, chunk.time_ns)
-        self._stamps.append((chunk.index, chunk.time_ns))
 
 
 class PictureQuality:
@@ -139,6 +140,13 @@ class PictureQuality:
     def luma(self) -> tuple[float, float, float] | None:
         """The least, mean and greatest brightness, 0..255; None where the source does not measure it."""
         return (min(self._lumas), float(np.mean(self._lumas)), max(self._lumas)) if self._lumas else None
+
+
+def _stretch(rest: NDArray[np.float64]) -> float:
+    """Return how much larger an error is because neighbouring residuals resemble each other, as wander makes them."""
+    power = float(rest @ rest)
+    alike = min(max(float(rest[1:] @ rest[:-1]) / power, 0.0), 0.98) if power > 0.0 else 0.0
+    return math.sqrt((1.0 + alike) / (1.0 - alike))
 
 
 def _decibels(level: float) -> float:

@@ -8,7 +8,7 @@ from edge_avsc.findings import Finding, stream_findings
 from edge_avsc.types import NS_PER_S, AudioChunk, Item, VideoFrame
 from played import RATE_HZ, event, noise, pictures, sound, surveyed
 
-SOUND, PICTURES = sound(noise(1)), pictures(1)
+SOUND, PICTURES = sound(noise(2)), pictures(1)
 
 
 def told(findings: list[Finding]) -> dict[str, str]:
@@ -74,7 +74,7 @@ def test_rough_times_are_a_warning() -> None:
 
 def test_gaps_are_a_warning() -> None:
     found = of_sound([item for number, item in enumerate(SOUND) if number % 10])
-    assert "1440 samples lost in gaps" in found["s audio losses"]
+    assert "3040 samples lost in gaps" in found["s audio losses"]
 
 
 def test_nothing_delivered_fails() -> None:

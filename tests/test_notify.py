@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,3 +131,19 @@ def test_malformed_watchdog_is_none(listener: Listener) -> None:
     notice.ready()
     notice.alive()
     assert listener.heard() == ["READY=1"]
+
+
+def test_run_tells_its_service_manager(tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        f"model: {tiny_folder}\nstreams: {{lobby: {{media: 'test://demo?duration=2.5'}}}}\nsinks: {{console: null}}\n"
+    )
+    listener = Listener(str(tmp_path / "notify"), str(tmp_path / "notify"))
+    environment = {**os.environ, "NOTIFY_SOCKET": listener.name, "WATCHDOG_USEC": "600000"}
+    command = [sys.executable, "-m", "edge_avsc.cli", "run", "--config", str(tmp_path / "c.yaml")]
+    subprocess.run(command, env=environment, check=True)
+    heard = listener.heard()
+    listener.close()
+    assert heard[0].startswith("EXTEND_TIMEOUT_USEC=")
+    assert heard[1:3] == ["READY=1", "WATCHDOG=1"]
+    assert set(heard[3:-1]) == {"WATCHDOG=1"}
+    assert heard[-1] == "STOPPING=1"

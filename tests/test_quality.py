@@ -67,8 +67,19 @@ def test_residual_is_that_of_the_stamps() -> None:
     assert stamped(0, jitter_ms=1).residual_ms == pytest.approx(1.96, rel=0.25)
 
 
-def test_few_times_say_nothing_of_drift() -> None:
-    assert stamped(0, 1, seconds=0.05).drift_ppm is None
+def test_first_second_says_nothing_of_times() -> None:
+    short = stamped(0, 1, seconds=1.0)
+    assert (short.drift_ppm, short.residual_ms) == (None, None)
+
+
+def test_wander_makes_the_error_of_the_drift_larger() -> None:
+    quality, block = SoundQuality(), np.zeros((RATE_HZ // 100, 1), np.float32)
+    for number in range(600):
+        wander_ns = 1e6 * np.sin(2 * np.pi * number / 400)
+        quality.add(AudioChunk(block, RATE_HZ, number * len(block), round(number * NS_PER_S / 100 + wander_ns)))
+    assert quality.drift_ppm is not None
+    drift_ppm, error_ppm = quality.drift_ppm
+    assert abs(drift_ppm) < 3 * error_ppm
 
 
 def test_gap_is_counted_and_new_counting_is_none() -> None:

@@ -92,6 +92,7 @@ def test_parts_of_a_stream_share_its_time() -> None:
         ("rtsp://u:p@ss/w@h/x", "rtsp://h/x"),
         ("http://h/x?user=me&password=p&a=1", "http://h/x?user=…&password=…&a=1"),
         ("v4l2:///dev/video0", "v4l2:///dev/video0"),
+        ("write them as rtsp://user:password@….", "write them as rtsp://user:password@…."),
         ("no address at all", "no address at all"),
     ],
 )
