@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from statistics import median
@@ -49,7 +49,7 @@ def examine(
 ) -> Iterator[Finding]:
     """Yield what is found, as it is found. seconds: how long the sources are listened to and looked at, all at once."""
     yield Finding("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
-    yield from _packages()
+    yield from packages()
     yield from _portaudio()
     try:
         yield from _model(config, clock)
@@ -64,10 +64,11 @@ def examine(
     yield from _disk(config)
 
 
-def _packages() -> Iterator[Finding]:
+def packages(wanted: Mapping[str, str] = PACKAGES) -> Iterator[Finding]:
+    """Yield each package that is missing or does not load, and one line of the others; *wanted* as PACKAGES."""
     known = metadata.packages_distributions()
     versions = []
-    for name, package in PACKAGES.items():
+    for name, package in wanted.items():
         try:
             # Only an import shows whether a package also works; for the doctor that is no heavy library's second door.
             module = importlib.import_module(name)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from edge_avsc.cli import main
 from edge_avsc.clock import MonotonicClock
 from edge_avsc.config import parse_config
-from edge_avsc.doctor import examine
+from edge_avsc.doctor import examine, packages
 from edge_avsc.errors import DeviceError
 from edge_avsc.findings import Finding
 from edge_avsc.types import Role
@@ -109,8 +110,6 @@ def test_exit_code_says_what_could_not_run(
 
 
 def test_bundle_that_computes_something_else_fails(tiny_folder: Path, tmp_path: Path) -> None:
-    import shutil
-
     folder = shutil.copytree(tiny_folder, tmp_path / "bundle")
     with np.load(folder / "golden_outputs.npz") as arrays:
         changed = {name: array * 0.9 for name, array in arrays.items()}
@@ -124,6 +123,21 @@ def test_provider_that_is_not_there_is_a_warning(tiny_folder: Path) -> None:
         looked(tiny_folder, "{a: {audio: x}}", lambda uri, roles, **_: Played(roles, SOUND), "provider: openvino")
     )
     assert found["provider"].startswith("warn  provider: OpenVINOExecutionProvider was asked for")
+
+
+def test_missing_package_is_named_with_its_mend(tmp_path: Path) -> None:
+    lines = [str(finding) for finding in packages({"numpy": "numpy", "no_such_module": "no-such-package"})]
+    assert lines[0].startswith("warn  no-such-package: the package is missing.\n      Install it with: pip install")
+    assert lines[1].startswith("ok    packages: numpy ")
+
+
+def test_source_whose_library_is_missing_fails(tiny_folder: Path) -> None:
+    def opened(uri: str, roles: frozenset[Role], **_: object) -> Played:
+        raise ImportError("No module named 'av'")
+
+    findings = looked(tiny_folder, "{a: {audio: x}}", opened)
+    assert [str(one).split("\n")[0] for one in findings if one.exit_code] == ["FAIL  sources: No module named 'av'."]
+    assert findings[-1].exit_code == 3
 
 
 def test_lines_of_others_are_refused_and_left_alone(tiny_folder: Path, tmp_path: Path) -> None:

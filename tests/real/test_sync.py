@@ -43,14 +43,14 @@ def test_sync_measures_an_rtsp_camera_and_what_it_says_helps(tmp_path: Path) -> 
     with serving("rtsp", "--path", str(path), "--password", SECRET) as camera:
         bare = f"rtsp://127.0.0.1:{camera.port}/"
         whole = bare.replace("://", f"://user:{SECRET}@")
-        code, out = command("sync", config, {"yard": {"media": whole}})
+        code, out = command("sync", config, {"yard": {"media": whole}}, "--seconds", "6")
         assert code == 0, out
         assert SECRET not in out
         pasted = yaml.safe_load(out[out.index('  "yard":') :])
         assert pasted["yard"]["audio"] == bare
         assert pasted["yard"]["video"]["latency_ms"] == pytest.approx(-70, abs=15)
         streams = yaml.safe_load(yaml.safe_dump(pasted).replace(bare, whole))
-        code, out = command("sync", config, streams)
+        code, out = command("sync", config, streams, "--seconds", "6")
         assert code == 0, out
         assert abs(float(out.split("av_skew_ms is ")[1].split(":")[0])) < 15
 
