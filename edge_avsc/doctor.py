@@ -120,7 +120,7 @@ def _speed(config: AppConfig, model: SceneModel, clock: Clock) -> Finding:
     fusion_ms = _median_ms(lambda: model.fuse(sound_embedding, image_embedding), clock)
     per_s_ms = len(config.streams) * (image.frames_per_s * image_ms + (sound_ms + fusion_ms) / config.hop_s)
     times = f"sound {sound_ms:.2f} ms, picture {image_ms:.2f} ms, fusion {fusion_ms:.2f} ms (medians of {RUNS})"
-    finding = f"{times}: {per_s_ms / 10:.0f} % of one core for all streams"
+    finding = f"{times}: {per_s_ms / 10:.1f} % of one core for all streams"
     mend = "Write a longer hop_s, or have fewer streams." if per_s_ms > 1000 * BUSY else ""
     return Finding("speed", finding, mend)
 
