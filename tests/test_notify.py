@@ -138,7 +138,7 @@ def test_run_tells_its_service_manager(tiny_folder: Path, tmp_path: Path) -> Non
         f"model: {tiny_folder}\nstreams: {{lobby: {{media: 'test://demo?duration=2.5'}}}}\nsinks: {{console: null}}\n"
     )
     listener = Listener(str(tmp_path / "notify"), str(tmp_path / "notify"))
-    environment = {**os.environ, "NOTIFY_SOCKET": listener.name, "WATCHDOG_USEC": "600000"}
+    environment = {**os.environ, "NOTIFY_SOCKET": listener.name, "WATCHDOG_USEC": "1000000"}
     command = [sys.executable, "-m", "edge_avsc.cli", "run", "--config", str(tmp_path / "c.yaml")]
     subprocess.run(command, env=environment, check=True)
     heard = listener.heard()
