@@ -104,7 +104,7 @@ def _export_all(made: Ingredients, work: Path) -> None:
     chosen = random.choice(len(made.calibration_pictures.images), 400, replace=False)
     seen = to_input(made.calibration_pictures.images[chosen].astype(float32))
     for device in DEVICES:
-        quantise(work / "audio.onnx", work / f"audio.{device}.onnx", heard, device)
+        quantise(work / "audio.onnx", work / f"audio.{device}.onnx", heard, device, float_convolutions=1)
         quantise(work / "image.onnx", work / f"image.{device}.onnx", seen, device, float_convolutions=3)
 
 
