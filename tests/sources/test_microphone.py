@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -464,6 +465,13 @@ def test_finds_the_device(uri: str, index: int, cards: Path) -> None:
 def test_says_why_there_is_no_such_device(uri: str, says: str, cards: Path) -> None:
     sound = FakeSound("speaker", "USB Mic: Audio (hw:1,0)", "Array: Audio (hw:2,1)", "default")
     assert says in run_fails(sound, uri, cards)
+
+
+def test_waits_for_no_device_that_another_program_holds(cards: Path) -> None:
+    (cards / "dev/snd").mkdir(parents=True)
+    # Like a sound card's node that is in use, it lets nobody in before its time.
+    os.mkfifo(cards / "dev/snd/pcmC3D0c")
+    assert "is busy; close the program that holds it" in run_fails(FakeSound("default"), "alsa://hw:3,0", cards)
 
 
 def test_no_device_at_all() -> None:
