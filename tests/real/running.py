@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,10 @@ class Run:
         self.process.send_signal(number)
         return self.process.wait(10), time.monotonic() - began
 
+    def summary(self) -> str:
+        """Return what an ended run printed: with ``console: {}`` it closes with what was lost."""
+        return self._path.with_name("stdout.txt").read_text()
+
     def usage(self) -> Usage:
         """Return what the process holds now."""
         proc = Path("/proc") / str(self.process.pid)
@@ -71,16 +76,23 @@ class Run:
 
 @contextmanager
 def running(
-    folder: Path, streams: dict[str, Any], model: Path | str, environment: dict[str, str], **settings: Any
+    folder: Path,
+    streams: dict[str, Any],
+    model: Path | str,
+    environment: dict[str, str],
+    console: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> Iterator[Run]:
     config, path = folder / "config.yaml", folder / "labels.jsonl"
-    sinks = {"jsonl": {"path": str(path)}, "console": None}
+    sinks = {"jsonl": {"path": str(path)}, "console": console}
     config.write_text(
         yaml.safe_dump({"version": 1, "streams": streams, "model": str(model), "sinks": sinks, **settings})
     )
-    with subprocess.Popen(
-        [SCRIPT, "run", "--config", str(config)], env={**os.environ, **environment}, stderr=subprocess.PIPE
-    ) as process:
+    command = [SCRIPT, "run", "--config", str(config)]
+    with (
+        (folder / "stdout.txt").open("w") as printed,
+        subprocess.Popen(command, env={**os.environ, **environment}, stdout=printed, stderr=subprocess.PIPE) as process,
+    ):
         try:
             yield Run(process, path)
         finally:
@@ -103,6 +115,11 @@ def last(lines: list[Line], count: int, modality: str, stream: str | None = None
 def contiguous(lines: list[Line], stream: str | None = None) -> bool:
     indices = [line["index"] for line in estimates(lines, stream)]
     return indices == list(range(len(indices)))
+
+
+def utc_s(line: Line) -> float:
+    """Return a line's time in seconds since 1970."""
+    return datetime.fromisoformat(line["time"].replace("Z", "+00:00")).timestamp()
 
 
 def close_to_label_ms(lines: list[Line], share: float = 0.95) -> float:

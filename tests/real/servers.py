@@ -114,7 +114,15 @@ def knows(authorization: str, password: str, digest: bool) -> bool:
     return said.get("response") == hashlib.md5(text.encode()).hexdigest()
 
 
-def run_mjpeg(port: int, fps: float, folder: str | None, password: str | None, digest: bool, freeze_after: int) -> None:
+def run_mjpeg(
+    port: int,
+    fps: float,
+    folder: str | None,
+    password: str | None,
+    digest: bool,
+    freeze_after: int,
+    began_ns: int,
+) -> None:
     """Serve ``/`` as multipart, ``/short`` (ends after 10), ``/text`` and what *folder*'s JPEGs show, in a loop."""
     import cv2
 
@@ -142,8 +150,9 @@ def run_mjpeg(port: int, fps: float, folder: str | None, password: str | None, d
             self.send_response(200)
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
             self.end_headers()
-            start_ns = time.monotonic_ns()
-            number = 0
+            now_ns = time.monotonic_ns()
+            start_ns = began_ns or now_ns
+            number = max(0, -int((start_ns - now_ns) * fps // 1e9))
             while number != most:
                 due_ns = start_ns + round(number * 1e9 / fps)
                 time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
@@ -219,9 +228,12 @@ def main() -> None:
     parser.add_argument("--password", help="wanted of the user 'user'")
     parser.add_argument("--digest", action="store_true", help="mjpeg: the password may not be told")
     parser.add_argument("--freeze-after", type=int, default=0, help="mjpeg: from this frame on, always the same")
+    parser.add_argument("--began", type=int, default=0, metavar="NS", help="mjpeg: when the first picture was due")
     chosen = parser.parse_args()
     if chosen.kind == "mjpeg":
-        run_mjpeg(chosen.port, chosen.fps, chosen.path, chosen.password, chosen.digest, chosen.freeze_after)
+        run_mjpeg(
+            chosen.port, chosen.fps, chosen.path, chosen.password, chosen.digest, chosen.freeze_after, chosen.began
+        )
     else:
         run_rtsp(chosen.port, chosen.path, chosen.password)
 

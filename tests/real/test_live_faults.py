@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -16,7 +15,7 @@ import pytest
 
 from real.pulse import Pulse, clicks_and_noise
 from real.pulse import missing as missing_pulse
-from real.running import Line, Run, Usage, close_to_label_ms, contiguous, last, running
+from real.running import Line, Run, Usage, close_to_label_ms, contiguous, last, running, utc_s
 from real.servers import Server, serving
 
 pytestmark = [
@@ -108,10 +107,6 @@ class Fault:
     def __str__(self) -> str:
         what = f"{self.device.stream} {self.device.role} {self.kind}"
         return f"{what}: noticed after {self.noticed_s:.2f} s, back after {self.recovered_s:.2f} s"
-
-
-def utc_s(line: Line) -> float:
-    return datetime.fromisoformat(line["time"].replace("Z", "+00:00")).timestamp()
 
 
 def news(lines: list[Line], device: Device, since_s: float) -> list[tuple[str, float]]:
