@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,22 @@ from edge_avsc.training.pictures import to_input
 from edge_avsc.training.recordings import Windows
 
 Temperatures = dict[str, float]
+RESAMPLES = 1000
+
+
+def interval(units: NDArray[int64], statistic: Callable[[NDArray[int64]], float]) -> list[float]:
+    """Return the 95 % percentile bootstrap interval of *statistic* (Efron 1979).
+
+    units: to which unit each item ``[n]`` belongs; whole units are drawn, since items of one are not independent.
+    statistic: of the indices of the items drawn.
+    """
+    random = np.random.default_rng(1)
+    items = [np.flatnonzero(units == unit) for unit in np.unique(units)]
+    draws = [
+        statistic(np.concatenate([items[i] for i in random.integers(0, len(items), len(items))]))
+        for _ in range(RESAMPLES)
+    ]
+    return [_round(value) for value in np.nanpercentile(draws, [2.5, 97.5])]
 
 
 def picture_embeddings(trio: Trio, data: Pictures) -> NDArray[float32]:
@@ -46,9 +63,14 @@ def on_pictures(trio: Trio, data: Pictures, temperature: float) -> dict[str, Any
     right = as_groups.argmax(1) == wanted
     recall = {name: float(right[wanted == LABELS.index(name)].mean()) for name in GROUPS[:NONE]}
     loss = -np.log(as_groups[np.arange(len(wanted)), wanted]).mean()
+
+    def macro(drawn: NDArray[int64]) -> float:
+        return float(np.mean([right[drawn][wanted[drawn] == label].mean() for label in label_of_group]))
+
     return {
         "pictures": len(wanted),
         "macro_accuracy": _round(np.mean(list(recall.values()))),
+        "macro_accuracy_95": interval(np.arange(len(wanted)), macro),
         "recall": {name: _round(value) for name, value in recall.items()},
         "log_loss": _round(loss),
         "none_of_ours_auroc": _round(auroc(none, ~labelled)),
@@ -67,7 +89,7 @@ def on_windows(trio: Trio, data: Windows, temperatures: Temperatures) -> dict[st
     return result
 
 
-def _scores(probabilities: NDArray[float64], none: NDArray[float64], data: Windows) -> dict[str, float]:
+def _scores(probabilities: NDArray[float64], none: NDArray[float64], data: Windows) -> dict[str, Any]:
     right = probabilities.argmax(1) == data.labels
     loss = -np.log(np.maximum(probabilities[np.arange(len(right)), data.labels], 1e-15))
     by_class = [data.labels == c for c in np.unique(data.labels)]
@@ -75,6 +97,8 @@ def _scores(probabilities: NDArray[float64], none: NDArray[float64], data: Windo
     clip_labels = np.array([data.labels[data.clips == c][0] for c in np.unique(data.clips)])
     return {
         "accuracy": _round(right.mean()),
+        "accuracy_95": interval(data.clips, lambda drawn: float(right[drawn].mean())),
+        "log_loss_95": interval(data.clips, lambda drawn: float(loss[drawn].mean())),
         "macro_accuracy": _round(np.mean([right[chosen].mean() for chosen in by_class])),
         "log_loss": _round(loss.mean()),
         "macro_log_loss": _round(np.mean([loss[chosen].mean() for chosen in by_class])),
