@@ -109,11 +109,11 @@ class SourceThread:
             self.failure = error
 
     def _put(self, item: Item) -> None:
-        if not isinstance(item, SourceEvent):
-            self._back_off.succeeded()
         if self._latency_ns:
             item = replace(item, time_ns=item.time_ns - self._latency_ns)
-        self._epoch.begin(item.time_ns)
+        if not isinstance(item, SourceEvent):
+            self._back_off.succeeded()
+            self._epoch.begin(item.time_ns)
         self._deliver(item)
 
     def _tell_loss(self, reason: str) -> None:

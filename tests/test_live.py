@@ -14,7 +14,7 @@ from edge_avsc.errors import DeviceError
 from edge_avsc.live import Monitor
 from edge_avsc.model import SceneModel
 from edge_avsc.pipeline import Output
-from edge_avsc.types import NS_PER_S, AudioChunk, Item, Role, SceneEstimate, StreamEvent, VideoFrame
+from edge_avsc.types import NS_PER_S, AudioChunk, Item, Role, SceneEstimate, SourceEvent, StreamEvent, VideoFrame
 
 RATE_HZ = 16_000
 
@@ -140,6 +140,17 @@ def test_without_anything_the_stream_says_so(tiny_model: SceneModel) -> None:
     seen = until(alone.outputs(), lambda seen: labelled(seen, "none") >= 3, stop)
     nothing = [one for one in seen if isinstance(one, SceneEstimate) and one.modality == "none"]
     assert all(not one.window_probabilities for one in nothing)
+
+
+def test_a_stream_begins_with_what_is_delivered_not_with_what_is_said(tiny_model: SceneModel) -> None:
+    def says_first(put: Callable[[Item], None]) -> None:
+        put(SourceEvent("audio", "clock", "It tells no times.", MonotonicClock().now_ns() - 60 * NS_PER_S))
+        sound(2)(put)
+
+    stop = threading.Event()
+    alone = monitor(tiny_model, stop, audio=Scripted("audio", [says_first]))
+    seen = until(alone.outputs(), lambda seen: labelled(seen, "a") >= 1, stop)
+    assert labelled(seen, "none") == 0
 
 
 def test_nothing_to_begin_with_is_an_error(tiny_model: SceneModel) -> None:

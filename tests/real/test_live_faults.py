@@ -115,34 +115,43 @@ def news(lines: list[Line], device: Device, since_s: float) -> list[tuple[str, f
     return [(line["event"], utc_s(line)) for line in mine if utc_s(line) >= since_s - 0.01]
 
 
-def strike(run: Run, device: Device, kind: Kind, hold_s: float) -> Fault:
-    """Break a device for *hold_s*, mend it, and wait until its stream has whole windows again."""
+def strike(run: Run, hold_s: float, *broken: tuple[Device, Kind]) -> list[Fault]:
+    """Break devices for *hold_s*, mend them, and wait until their streams have whole windows again."""
     began_s = time.time()
-    device.fail(kind)
+    for device, kind in broken:
+        device.fail(kind)
     time.sleep(hold_s)
-    device.mend(kind)
+    for device, kind in broken:
+        device.mend(kind)
     mended_s = time.time()
 
-    def is_back(lines: list[Line]) -> bool:
-        told = [event for event, _ in news(lines, device, began_s)]
-        return told[-1:] == ["recovered"] and last(lines, 3, "av", device.stream)
+    def are_back(lines: list[Line]) -> bool:
+        told = [news(lines, device, began_s)[-1:] for device, _ in broken]
+        return all(one and one[0][0] == "recovered" for one in told) and all(
+            last(lines, 3, "av", device.stream) for device, _ in broken
+        )
 
-    lines = run.wait_for(is_back, 20)
-    told = news(lines, device, began_s)
+    lines, ended_s = run.wait_for(are_back, 20), time.time()
+    return [fault_of(news(lines, device, began_s), device, kind, began_s, mended_s, ended_s) for device, kind in broken]
+
+
+def fault_of(
+    told: list[tuple[str, float]], device: Device, kind: Kind, began_s: float, mended_s: float, ended_s: float
+) -> Fault:
     back_s = next(at_s for event, at_s in reversed(told) if event == "recovered")
-    return Fault(device, kind, told[0][1] - began_s, back_s - mended_s, began_s, time.time())
+    return Fault(device, kind, told[0][1] - began_s, back_s - mended_s, began_s, ended_s)
 
 
-def losses(lines: list[Line], fault: Fault) -> list[Line]:
-    """Return what was lost meanwhile besides the broken source: events of others, windows with less than LEAST."""
+def losses(lines: list[Line], faults: list[Fault]) -> list[Line]:
+    """Return what was lost besides the broken sources: events of others, windows with less than LEAST of others."""
+    broken = {(fault.device.stream, fault.device.role) for fault in faults}
     lost = []
     for line in lines:
-        mine = line["stream"] == fault.device.stream
-        if not fault.start_s <= utc_s(line) <= fault.end_s or line.get("source") == "model":
+        if not faults[0].start_s <= utc_s(line) <= faults[0].end_s or line.get("source") == "model":
             continue
         if line["type"] == "event":
-            lost += [] if mine and line["source"] == fault.device.role else [line]
-        elif any(share < LEAST for role, share in line["coverage"].items() if not (mine and role == fault.device.role)):
+            lost += [] if (line["stream"], line["source"]) in broken else [line]
+        elif any(share < LEAST and (line["stream"], role) not in broken for role, share in line["coverage"].items()):
             lost.append(line)
     return lost
 
@@ -179,49 +188,50 @@ def held(run: Run) -> tuple[int, int]:
     return min(one.threads for one in usages), min(one.descriptors for one in usages)
 
 
+def check_all(lines: list[Line], blows: list[list[Fault]]) -> None:
+    for faults in blows:
+        for fault in faults:
+            assert fault.noticed_s < 2, fault
+            assert fault.recovered_s < 3, fault
+        assert not losses(lines, faults), faults
+    assert contiguous(lines, "a")
+    assert contiguous(lines, "b")
+
+
 def test_each_fault_is_told_and_costs_nothing_else(tmp_path: Path, tiny_folder: Path) -> None:
     with two_streams(tmp_path, tiny_folder) as (run, (ears_a, eyes_b, ears_b, eyes_a)):
         before = held(run)
-        plan: list[tuple[Device, Kind]] = [
-            (ears_a, "killed"), (eyes_b, "killed"), (ears_b, "hung"), (eyes_a, "hung")
-        ]  # fmt: skip
-        faults = [strike(run, device, kind, 2.5) for device, kind in plan]
+        blows = [
+            strike(run, 2.5, (ears_a, "killed"), (eyes_b, "hung")),
+            strike(run, 2.5, (ears_b, "hung"), (eyes_a, "killed")),
+        ]
         after = held(run)
         assert run.end()[0] == 0
-    check_all(run.lines(), faults)
+    check_all(run.lines(), blows)
     assert after == before
-
-
-def check_all(lines: list[Line], faults: list[Fault]) -> None:
-    for fault in faults:
-        assert fault.noticed_s < 2, fault
-        assert fault.recovered_s < 3, fault
-        assert not losses(lines, fault), fault
-    assert contiguous(lines, "a")
-    assert contiguous(lines, "b")
 
 
 @pytest.mark.long
 def test_nothing_leaks_in_fifty_faults(tmp_path: Path) -> None:
     with two_streams(tmp_path, "avsc-lite") as (run, devices):
-        before, faults = held(run), list[Fault]()
+        before, blows = held(run), list[list[Fault]]()
         kinds: list[Kind] = ["killed", "hung"]
         for kind, device in itertools.islice(itertools.cycle(itertools.product(kinds, devices)), 52):
             # Each device fails twice a minute: more often would be flapping, which is told in another way.
             next_s = time.monotonic() + 16.0 / 1.9
-            faults.append(strike(run, device, kind, 5.0))
-            print(faults[-1], run.usage(), flush=True)
+            blows.append(strike(run, 5.0, (device, kind)))
+            print(blows[-1][0], run.usage(), flush=True)
             time.sleep(max(0.0, next_s - time.monotonic()))
         after = held(run)
         code, took_s = run.end()
     lines = run.lines()
     print(f"before {before}, after {after}, ended with {code} in {took_s:.2f} s")
     for which in ("noticed_s", "recovered_s"):
-        values = sorted(getattr(fault, which) for fault in faults)
+        values = sorted(getattr(faults[0], which) for faults in blows)
         print(f"{which}: median {values[len(values) // 2]:.2f}, worst {values[-1]:.2f}")
     assert code == 0
     assert after == before
-    check_all(lines, faults)
+    check_all(lines, blows)
 
 
 @pytest.mark.long

@@ -89,18 +89,6 @@ def slope_kb_an_hour(samples: list[Usage]) -> float:
     return float(np.polyfit(times / 3600, [sample.resident_kb for sample in samples], 1)[0])
 
 
-def test_nothing_grows_in_a_few_seconds(tmp_path: Path, tiny_folder: Path) -> None:
-    with lobby(tmp_path, tiny_folder) as run:
-        before = run.usage()
-        had = len(estimates(run.lines()))
-        lines = run.wait_for(lambda lines: len(estimates(lines)) >= had + 8)
-        after = run.usage()
-        assert run.end()[0] == 0
-    assert (after.threads, after.descriptors) == (before.threads, before.descriptors)
-    assert contiguous(lines)
-    assert not lost(lines)
-
-
 @pytest.mark.long
 def test_nothing_grows_in_an_hour(tmp_path: Path) -> None:
     began = time.monotonic()
