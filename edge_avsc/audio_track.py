@@ -104,7 +104,7 @@ class AudioTrack:
         coverage = float(np.count_nonzero(heard)) / count
         if coverage < 0.5:
             return WindowSound(None, coverage, silent, None)
-        closed_ns = int(rows["arrived_ns"][present].max())
+        closed_ns = int(rows["arrived_ns"][-1]) if present[-1] else None
         return WindowSound(rows["mel"][_nearest(heard)], coverage, silent, closed_ns)
 
     def scored(self, start_ns: int) -> None:

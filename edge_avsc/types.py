@@ -88,7 +88,7 @@ class Window:
     embeddings: float32 ``[n_pictures, n_features]``; None when the pictures are missing.
     audio_coverage, video_coverage: share of the window's columns and wanted pictures that say something, 0..1.
     silent, black: whether digital silence or black pictures are (part of) what is missing.
-    closed_ns: when the block that completed the last column entered the inbox; None without sound.
+    closed_ns: when the block that completed the last column entered the inbox; None where that never came.
     image_ms: mean time that its pictures took in the image encoder; None where not measured.
     """
 

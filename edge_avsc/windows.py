@@ -44,6 +44,7 @@ class StreamWindows:
         self._next = 0
         self._ended: set[Role] = set()
         self._reached_ns = epoch_ns
+        self._awaits_fresh = False
 
     @property
     def next_end_ns(self) -> int:
@@ -96,6 +97,7 @@ class StreamWindows:
             image_ms=pictures.image_ms if pictures else None,
         )
         self._next += 1
+        self._awaits_fresh = False
         if self.relief >= 2:
             self._skip(1)
         if self.audio:
@@ -115,8 +117,17 @@ class StreamWindows:
         return self._waits_for("audio")
 
     def keep_newest(self, now_ns: int) -> None:
-        """Under the last step of relief, leave out all windows that are due but the newest."""
-        while self.newest_only and self.due(now_ns, ahead=1):
+        """Under the last step of relief, leave out all windows that are due but the newest.
+
+        That one is left out, too, when the next one will soon be fresher, but never two for that reason.
+        """
+        if not self.newest_only:
+            return
+        while self.due(now_ns, ahead=1):
+            self._skip(1)
+        age_ns = now_ns - self.next_end_ns
+        if not self._awaits_fresh and age_ns > max(self.hop_ns // 2, self._max_lateness_ns or 0):
+            self._awaits_fresh = True
             self._skip(1)
 
     def _skip(self, windows: int) -> None:

@@ -106,6 +106,14 @@ def test_columns_exist_as_soon_as_their_samples_do(tiny_model: SceneModel, rate_
     assert 0.92 * NS_PER_S <= closed_ns <= NS_PER_S
 
 
+def test_a_window_whose_last_column_never_came_was_never_closed(tiny_model: SceneModel) -> None:
+    listener = Listener(tiny_model)
+    listener.hear(noise(0.9, 16000), 16000, [160])
+    window = listener.track.window(0)
+    assert 0.5 < window.coverage < 1.0
+    assert window.closed_ns is None
+
+
 def expected_gap(first: int, last: int, count: int) -> set[int]:
     """The columns that touch a sample of [first, last)."""
     return {c for c in range(count) if c * HOP < last and c * HOP + N_FFT > first}

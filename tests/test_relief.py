@@ -125,10 +125,24 @@ def test_step_2_doubles_the_hop_too(road: Callable[[int], ScenePipeline], items:
 
 def test_step_3_keeps_the_newest_due_window(road: Callable[[int], ScenePipeline], items: list[Item]) -> None:
     pipeline = road(3)
-    kept = fed(pipeline, items, behind_ms=1900)
-    assert [one.index for one in kept] == [2, 5]
-    assert pipeline.health.counters("s")["windows_skipped"] == 5
+    kept = fed(pipeline, items, behind_ms=1500)
+    assert [one.index for one in kept] == [1, 4]
+    assert pipeline.health.counters("s")["windows_skipped"] == 4
     assert all(one.audio_coverage == 1.0 for one in kept)
+
+
+def test_step_3_waits_for_a_fresher_window_once(road: Callable[[int], ScenePipeline], items: list[Item]) -> None:
+    pipeline = road(3)
+    arrivals = [Arrival("s", item, item.time_ns) for item in items]
+
+    def indices(until_ms: int, now_ms: int) -> list[int]:
+        some = [one for one in arrivals if one.item.time_ns < until_ms * NS_PER_MS]
+        del arrivals[: len(some)]
+        outputs = pipeline.process(some, now_ms * NS_PER_MS)
+        return [one.index for one in outputs if isinstance(one, SceneEstimate)]
+
+    assert indices(1400, 1400) == []  # window 0 is old, and window 1 nearly there
+    assert indices(1400, 1900) == [1]  # it is old as well, but two in a row are not left out for that
 
 
 def test_without_relief_a_backlog_costs_nothing(road: Callable[[int], ScenePipeline], items: list[Item]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import get_args
 
 from edge_avsc.sinks.base import visible
-from edge_avsc.types import UNSURE, SceneEstimate, StreamEvent
+from edge_avsc.types import UNSURE, Modality, SceneEstimate, StreamEvent
 
 KEPT_SEGMENTS = 20
 KEPT_EVENTS = 2
@@ -60,7 +61,8 @@ class Board:
     def lost(self, stream: str) -> str:
         """Return what was lost, late or left out on purpose as one phrase; empty where nothing was."""
         counters = self._counters(stream) if self._counters else {}
-        losses = {name.replace("_", " "): n for name, n in counters.items() if not name.startswith("windows_")}
+        scored = {f"windows_{modality}" for modality in get_args(Modality)}
+        losses = {name.replace("_", " "): n for name, n in counters.items() if name not in scored}
         return ", ".join(f"{n} {name}" for name, n in losses.items() if n)
 
     def summary_lines(self) -> Iterator[str]:

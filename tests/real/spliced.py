@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -46,8 +47,7 @@ class Material:
         with av.open(str(path), "w") as container:
             options = {"preset": "ultrafast", "g": "25", "bf": "0"} if video_codec == "libx264" else {}
             video = container.add_stream(video_codec, rate=FPS, options=options)
-            first = cv2.imdecode(np.frombuffer(self.jpegs[0], uint8), cv2.IMREAD_COLOR)
-            video.height, video.width = first.shape[:2]
+            video.height, video.width = _picture(self.jpegs[0]).shape[:2]
             video.pix_fmt = "yuvj420p" if video_codec == "mjpeg" else "yuv420p"
             video.bit_rate = 3_000_000
             video.codec_context.thread_count = 1
@@ -63,15 +63,14 @@ class Material:
         return path
 
     @staticmethod
-    def _picture_packets(video: av.VideoStream, number: int, jpeg: bytes) -> list[av.Packet]:
+    def _picture_packets(video: Any, number: int, jpeg: bytes) -> list[Any]:
         if video.codec_context.name == "mjpeg":
             packet = av.Packet(jpeg)
             packet.stream, packet.is_keyframe = video, True
             packet.pts = packet.dts = number
             packet.time_base = Fraction(1, FPS)
             return [packet]
-        bgr = cv2.imdecode(np.frombuffer(jpeg, uint8), cv2.IMREAD_COLOR)
-        frame = av.VideoFrame.from_ndarray(bgr, format="bgr24").reformat(format="yuv420p")
+        frame = av.VideoFrame.from_ndarray(_picture(jpeg), format="bgr24").reformat(format="yuv420p")
         frame.pts = number
         return list(video.encode(frame))
 
@@ -134,12 +133,18 @@ def read_clip(path: Path) -> Material:
     with av.open(str(path)) as container:
         resampler = av.AudioResampler("flt", "stereo", RATE_HZ)
         for frame in [*container.decode(container.streams.audio[0]), None]:
-            blocks += [part.to_ndarray().reshape(-1, 2) for part in resampler.resample(frame)]
+            blocks += [part.to_ndarray().reshape(-1, 2).astype(float32) for part in resampler.resample(frame)]
     sound = np.concatenate(blocks)
     whole = min(len(jpegs), len(sound) * FPS // RATE_HZ)
-    return Material(jpegs[:whole], sound[: whole * RATE_HZ // FPS].astype(float32))
+    return Material(jpegs[:whole], sound[: whole * RATE_HZ // FPS])
 
 
 def _jpeg(bgr: NDArray[uint8]) -> bytes:
     data: bytes = cv2.imencode(".jpg", bgr, QUALITY)[1].tobytes()
     return data
+
+
+def _picture(jpeg: bytes) -> NDArray[uint8]:
+    bgr: Any = cv2.imdecode(np.frombuffer(jpeg, uint8), cv2.IMREAD_COLOR)
+    picture: NDArray[uint8] = bgr
+    return picture

@@ -111,7 +111,8 @@ class Agreement:
     median: float
     median_of_worst: float
     changes: int
-    whole: float
+    poorer: int
+    """Windows that had less sound or pictures than in the replay."""
     offset_s: float
 
     @classmethod
@@ -129,7 +130,11 @@ class Agreement:
             median=float(np.median(found)),
             median_of_worst=float(np.median(found.max(axis=1))),
             changes=sum(one.changed for one in again) - 1,
-            whole=float(np.mean([one["coverage"] == {"audio": 1.0, "video": 1.0} for one, _ in both])),
+            poorer=sum(
+                one["coverage"]["audio"] < other.audio_coverage - 0.05
+                or one["coverage"]["video"] < other.video_coverage
+                for one, other in both
+            ),
             offset_s=epoch_ns / NS_PER_S,
         )
 

@@ -10,7 +10,9 @@ from edge_avsc.types import SceneEstimate, StreamEvent
 def test_the_summary_is_stretches_of_labels(
     make_estimate: Callable[..., SceneEstimate], lost_camera: StreamEvent
 ) -> None:
-    board = Board(lambda stream: {"audio_gap_samples": 480, "video_late_frames": 0, "windows_av": 4})
+    board = Board(
+        lambda stream: {"audio_gap_samples": 480, "video_late_frames": 0, "windows_av": 4, "windows_skipped": 2}
+    )
     for index, (label, confidence) in enumerate([("bus", 0.6), ("bus", 0.8), ("unsure", 0.4), ("bus", 0.5)]):
         board.add(make_estimate(index, scene_label=label, confidence=confidence))
     board.add_event(lost_camera)
@@ -21,7 +23,7 @@ def test_the_summary_is_stretches_of_labels(
         "      1.50 -     2.00 s  unsure             mean confidence 0.40",
         "      2.00 -     2.50 s  bus                mean confidence 0.50",
         "  events: video lost (2 times)",
-        "  lost or left out: 480 audio gap samples",
+        "  lost or left out: 480 audio gap samples, 2 windows skipped",
     ]
 
 
