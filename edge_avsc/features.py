@@ -73,8 +73,9 @@ def square_picture(image: NDArray[uint8], front_end: ImageFrontEnd) -> NDArray[u
     if image.shape[:2] == (size, size):
         return image
     shrinks = image.shape[0] >= size and image.shape[1] >= size
-    resized = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return resized.astype(uint8, copy=False)
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized: NDArray[uint8] = cv2.resize(image, (size, size), interpolation=how)
+    return resized
 
 
 def normalised_picture(picture: NDArray[uint8], front_end: ImageFrontEnd) -> NDArray[float32]:

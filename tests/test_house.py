@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -131,6 +132,8 @@ def test_files_are_short(path: Path) -> None:
     "command", [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]], ids=" ".join
 )
 def test_checker_is_content(command: list[str]) -> None:
+    if command == ["mypy"] and not np.__version__.startswith("2.4."):
+        pytest.skip("numpy's types change from version to version; ours are checked against those of 2.4")
     done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -74,11 +74,11 @@ class Packed:
 def _rgb(pixels: NDArray[uint8], conversion: str, min_side_px: int) -> NDArray[uint8]:
     import cv2
 
-    rgb = cv2.cvtColor(pixels, getattr(cv2, conversion)).astype(uint8, copy=False)
+    rgb: NDArray[uint8] = cv2.cvtColor(pixels, getattr(cv2, conversion))
     height, width = rgb.shape[:2]
     # Means over whole pixels are cheap; the rest is left to the function that training uses too.
     factor = min(width, height) // min_side_px
     if factor < 2:
         return rgb
-    shrunk = cv2.resize(rgb, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
-    return shrunk.astype(uint8, copy=False)
+    shrunk: NDArray[uint8] = cv2.resize(rgb, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
+    return shrunk
