@@ -101,8 +101,16 @@ class Pulse:
 
     def play(self, name: str, samples: NDArray[float32]) -> subprocess.Popen[bytes]:
         """Begin to play float32 ``[n, 2]`` of 48 kHz to the sink *name*; the process ends when it was heard."""
+        return self.play_file(name, self.write(name, samples))
+
+    def write(self, name: str, samples: NDArray[float32]) -> Path:
+        """Write float32 ``[n, 2]`` to where play_file can read it; of ten minutes, that takes a second."""
         path = self._folder / f"{name}.f32"
         samples.astype("<f4").tofile(path)
+        return path
+
+    def play_file(self, name: str, path: Path) -> subprocess.Popen[bytes]:
+        """Begin to play what write wrote to the sink *name*."""
         # With a large one a busy machine does not tear the sound.
         return self._play(name, str(path), 500)
 

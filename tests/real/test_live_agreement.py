@@ -148,11 +148,12 @@ def compare(folder: Path, material: Material, model: SceneModel) -> tuple[list[A
     )
     seconds = len(material.jpegs) / FPS
     with Pulse(folder / "pulse", "mic") as pulse, serving("rtsp", "--path", str(streamed)) as far:
+        sound = pulse.write("mic", material.sound)
         time.sleep(2.0)  # a sound server that was just started reports wrong delays
         began_ns = time.monotonic_ns() + round(PLAYER_STARTS_S * NS_PER_S)
         began_utc_s = time.time() + PLAYER_STARTS_S
         with (
-            pulse.play("mic", material.sound) as player,
+            pulse.play_file("mic", sound) as player,
             serving("mjpeg", "--path", str(pictures), "--began", str(began_ns)) as camera,
         ):
             streams = {

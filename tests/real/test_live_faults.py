@@ -237,11 +237,11 @@ def test_nothing_leaks_in_fifty_faults(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_dead_devices_delay_no_other_stream(tmp_path: Path) -> None:
     with two_streams(tmp_path, "avsc-lite") as (run, (_, eyes_b, ears_b, _)):
-        time.sleep(60)
+        time.sleep(45)
         died_s = time.time()
         eyes_b.fail("killed")
         ears_b.fail("killed")
-        time.sleep(60)
+        time.sleep(45)
         assert run.end()[0] == 0
     of_a = [line for line in run.lines() if line["stream"] == "a"]
     assert not [line for line in of_a if line["type"] == "event"]
