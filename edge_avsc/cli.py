@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
+import threading
 from collections.abc import Sequence
 
 from edge_avsc import __version__, verbs
@@ -14,11 +16,24 @@ EXIT_CODES = "exit codes: 0 done, 2 bad usage, input or configuration, 3 device,
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; errors are one sentence on stderr, a traceback with --debug."""
+    """Run the command line and return its exit code; errors are one sentence on stderr, a traceback with --debug.
+
+    Without *argv* it is the program itself, and ends the process where a thread still hangs in a driver.
+    """
     # One thread is the default everywhere; numpy's libraries read this when they are imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    args = _parser().parse_args(argv)
+    code = _run(_parser().parse_args(argv))
+    if argv is None and threading.active_count() > 1:
+        # PortAudio or OpenCV, when they come back to an interpreter that is being taken down, crash the process.
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _run(args: argparse.Namespace) -> int:
     try:
         return verbs.VERBS[args.verb](args)
     except KeyboardInterrupt:

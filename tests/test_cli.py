@@ -223,6 +223,19 @@ def test_debug_shows_the_traceback(tiny_folder: Path) -> None:
         main(["replay", "missing.mp4", "--model", str(tiny_folder), "--debug"])
 
 
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_thread_that_hangs_in_a_driver_is_not_taken_down_with_the_interpreter(hangs: bool) -> None:
+    program = (
+        "import atexit, sys, threading; from edge_avsc.cli import main; atexit.register(print, 'taken down')\n"
+        f"if {hangs}: threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "sys.argv[1:] = ['replay', 'missing.mp4']; sys.exit(main())"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "missing.mp4" in ended.stderr
+    assert ("taken down" in ended.stdout) == (not hangs)
+
+
 def test_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("schema") == 0
     assert json.loads(capsys.readouterr().out)["properties"]["hop_s"]["default"] == 0.5

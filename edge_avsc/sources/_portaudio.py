@@ -25,7 +25,6 @@ _users = 0
 _renewing = 0
 _cards: frozenset[str] = frozenset()
 
-EXIT_S = 0.5
 _STDERR = threading.Lock()
 _stderr: int | None = None
 
@@ -56,8 +55,6 @@ def load() -> Any:
         ) from error
     # At exit it would wait for ever for streams whose sound server hangs. What opens a stream here closes it here.
     atexit.unregister(getattr(sounddevice, "_exit_handler", load))
-    atexit.unregister(await_closing)
-    atexit.register(await_closing)
     return sounddevice
 
 
@@ -101,16 +98,6 @@ def renew(root: Path, timeout_s: float = 0.5) -> bool:
         finally:
             _renewing -= 1
             _STATE.notify_all()
-
-
-def await_closing(timeout_s: float = EXIT_S) -> None:
-    """Wait a moment until no stream is open: a callback that comes after the interpreter has gone crashes."""
-    # Whoever starts PortAudio holds the lock, and may hang.
-    if _STATE.acquire(timeout=timeout_s):
-        try:
-            _STATE.wait_for(lambda: _users == 0, timeout_s)
-        finally:
-            _STATE.release()
 
 
 def renewing() -> bool:

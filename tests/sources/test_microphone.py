@@ -671,21 +671,3 @@ def test_lists_what_to_paste(cards: Path) -> None:
 
 def test_equal_names_are_told_apart_by_number() -> None:
     assert [uri for uri, _ in microphones(sound=FakeSound("Mic", "mic", "7"))] == ["0", "1", "2"]
-
-
-def test_the_end_of_the_process_waits_for_streams_that_are_closing_but_for_none_that_hangs() -> None:
-    sound, opened, release = FakeSound(), threading.Event(), threading.Event()
-
-    def stream() -> None:
-        with _portaudio.in_use(sound, Path("/nowhere")):
-            opened.set()
-            release.wait(10)
-
-    open_one = _portaudio.Call(stream, "stream")
-    assert opened.wait(10)
-    _portaudio.await_closing(0.001)
-    end = _portaudio.Call(lambda: _portaudio.await_closing(10), "end")
-    assert not end.done(0.05)
-    release.set()
-    assert end.done(10)
-    assert open_one.done(10)
