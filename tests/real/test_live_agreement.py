@@ -162,7 +162,9 @@ def compare(folder: Path, material: Material, model: SceneModel) -> tuple[list[A
             }
             with running(folder, streams, model.folder, pulse.environment, console={"changes_only": True}) as run:
                 time.sleep(max(0.0, began_utc_s + seconds - 1.0 - time.time()))
-                assert run.end()[0] == 0
+                code, took_s = run.end()
+                assert code == 0
+                assert took_s < 1.0
             player.kill()
     lines = run.lines()
     guess_s = utc_s(estimates(lines, "lobby")[0]) - 1.0 - began_utc_s

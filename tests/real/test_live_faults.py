@@ -6,7 +6,7 @@ import itertools
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -16,7 +16,8 @@ import pytest
 from real.pulse import Pulse, clicks_and_noise
 from real.pulse import missing as missing_pulse
 from real.running import Line, Run, Usage, close_to_label_ms, contiguous, last, running, utc_s
-from real.servers import Server, serving
+from real.servers import Server, has_rtsp_server, serving
+from real.spliced import demonstration
 
 pytestmark = [
     pytest.mark.real,
@@ -232,6 +233,26 @@ def test_nothing_leaks_in_fifty_faults(tmp_path: Path) -> None:
     assert code == 0
     assert after == before
     check_all(lines, blows)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not has_rtsp_server(), reason="not installed here: GstRtspServer for the system's Python")
+def test_rtsp_cameras_come_back(tmp_path: Path) -> None:
+    path = demonstration(60.0).write(tmp_path / "demo.mkv", "libx264")
+    with ExitStack() as started:
+        eyes = [Eyes(name, started.enter_context(serving("rtsp", "--path", str(path)))) for name in "abcd"]
+        streams = {one.stream: {"media": f"rtsp://127.0.0.1:{one.server.port}/"} for one in eyes}
+        run = started.enter_context(running(tmp_path, streams, "avsc-lite", {}))
+        run.wait_for(lambda lines: all(last(lines, 4, "av", one.stream) for one in eyes), 30)
+        before = held(run)
+        kinds: list[Kind] = ["killed", "hung"]
+        faults = [fault for kind in kinds for fault in strike(run, 5.0, *((one, kind) for one in eyes))]
+        after = held(run)
+        assert run.end()[0] == 0
+    print(*faults, sep="\n")
+    assert max(fault.noticed_s for fault in faults) < 2
+    assert max(fault.recovered_s for fault in faults) < 3
+    assert after == before
 
 
 @pytest.mark.long

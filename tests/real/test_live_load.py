@@ -129,22 +129,22 @@ def assert_whole(text: str) -> None:
     assert all(isinstance(json.loads(line), dict) for line in text.splitlines())
 
 
-def stopped(run: Run, number: signal.Signals = signal.SIGTERM) -> float:
-    """End a run properly; return how long that took."""
+def stop(run: Run, number: signal.Signals = signal.SIGTERM) -> None:
+    """End a run: within a second, with code 0, in silence, and with a whole last line."""
     code, took_s = run.end(number)
+    print(f"ended in {took_s:.2f} s")
     assert code == 0
     assert took_s < 1.0
     assert run.process.stderr is not None
     assert run.process.stderr.read() == b""
     assert_whole(run.text())
-    return took_s
 
 
 def test_stop_while_nothing_ever_connected(tmp_path: Path, tiny_folder: Path) -> None:
     streams = {"far": {"media": "rtsp://127.0.0.1:9/"}, "away": {"audio": "nowhere", "video": "http://127.0.0.1:9/"}}
     with running(tmp_path, streams, tiny_folder, {}) as run:
         run.wait_for(lambda lines: {("video", "lost"), ("audio", "lost")} <= set(events(lines)))
-        stopped(run)
+        stop(run)
 
 
 def test_stop_in_the_middle_of_a_reconnection(tmp_path: Path, tiny_folder: Path) -> None:
@@ -156,7 +156,7 @@ def test_stop_in_the_middle_of_a_reconnection(tmp_path: Path, tiny_folder: Path)
             camera.signal(signal.SIGSTOP)
             run.wait_for(lambda lines: ("video", "lost") in events(lines))
             time.sleep(0.5)
-            stopped(run)
+            stop(run)
 
 
 @pytest.mark.skipif(missing_pulse() is not None, reason=f"not installed here: {missing_pulse()}")
@@ -167,7 +167,7 @@ def test_stop_while_the_sound_server_hangs(tmp_path: Path, tiny_folder: Path) ->
             run.wait_for(lambda lines: ("audio", "silent") in events(lines))
             pulse.stop()
             run.wait_for(lambda lines: ("audio", "lost") in events(lines))
-            stopped(run, signal.SIGINT)
+            stop(run, signal.SIGINT)
 
 
 def test_stop_of_an_overloaded_machine(tiny_folder: Path) -> None:
