@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from ctypes.util import find_library
 from pathlib import Path
@@ -24,9 +25,10 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may hide a 
 def refused(tmp_path: Path, tiny_folder: Path) -> Callable[..., str]:
     """Run a stream of this one source; return what is said on stderr once it has ended with code 3."""
 
-    def ran(*before: str, environment: dict[str, str] | None = None, **source: str) -> str:
-        config = tmp_path / "config.yaml"
-        settings = {"version": 1, "model": str(tiny_folder), "sinks": {"console": None}, "streams": {"s": source}}
+    def ran(*before: str, folder: Path = tmp_path, environment: dict[str, str] | None = None, **source: str) -> str:
+        config = folder / "config.yaml"
+        model = shutil.copytree(tiny_folder, folder / "model", dirs_exist_ok=True)
+        settings = {"version": 1, "model": str(model), "sinks": {"console": None}, "streams": {"s": source}}
         config.write_text(yaml.safe_dump(settings))
         done = subprocess.run(
             [*before, SCRIPT, "run", "--config", str(config)],
@@ -96,12 +98,11 @@ def node() -> Iterator[Path]:
 
 @needs_root
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="not installed here: setpriv")
-def test_no_permission(refused: Callable[..., str], node: Path, tmp_path: Path, tiny_folder: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents, tiny_folder, *tiny_folder.parents):
-        if folder.stat().st_uid == 0 and folder != Path("/") and not folder.stat().st_mode & 0o001:
-            folder.chmod(folder.stat().st_mode | 0o055)
+def test_no_permission(refused: Callable[..., str], node: Path) -> None:
     as_nobody = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
     if subprocess.run([*as_nobody, SCRIPT, "--version"], capture_output=True, check=False).returncode:
         pytest.skip("other users cannot run this installation")
-    said = refused(*as_nobody, video=f"v4l2://{node}", environment={"HOME": str(tmp_path)})
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        said = refused(*as_nobody, video=f"v4l2://{node}", folder=Path(folder), environment={"HOME": folder})
     assert f"The camera {node} may not be used; add this user to its group" in said
