@@ -24,14 +24,14 @@ PROVIDERS = {
 
 def available_providers() -> tuple[str, ...]:
     """Return the execution providers that this build of ONNX Runtime has; ModelError where there is none."""
-    return tuple(_library().get_available_providers())
+    return tuple(library().get_available_providers())
 
 
 class OnnxRuntimeBackend:
     """Loads graphs on one execution provider; where it is not to be had, on the CPU, and says so in ``fallback``."""
 
     def __init__(self, provider: str = "cpu", threads: int = 1) -> None:
-        onnxruntime = _library()
+        onnxruntime = library()
         if provider not in PROVIDERS:
             raise ModelError(
                 f"There is no provider '{provider}'; give one of {sorted(PROVIDERS)}.{nearest(provider, PROVIDERS)}"
@@ -82,7 +82,8 @@ class _Session:
         return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
 
 
-def _library() -> Any:
+def library() -> Any:
+    """Return the module onnxruntime, told to report to nobody; ModelError where it is not installed."""
     # Official builds report to their maker otherwise: nothing of what a microphone and a camera feed may leave here.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:

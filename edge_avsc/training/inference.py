@@ -10,6 +10,7 @@ import numpy as np
 from numpy import float32, float64
 from numpy.typing import NDArray
 
+from edge_avsc.backends.onnxruntime import library
 from edge_avsc.clock import MonotonicClock
 
 
@@ -17,8 +18,7 @@ class Graph:
     """One ONNX file on one CPU thread."""
 
     def __init__(self, path: Path) -> None:
-        import onnxruntime
-
+        onnxruntime = library()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -11,6 +11,7 @@ import onnx
 from numpy import float32
 from numpy.typing import NDArray
 
+from edge_avsc.backends.onnxruntime import library
 from edge_avsc.training.export import tidy
 
 
@@ -37,6 +38,7 @@ def quantise(
     cpu: unsigned activations, signed weights per channel (U8S8). trt: symmetric S8S8, biases left in float.
     float_convolutions: how many of the first ones stay in float, where int8 costs most and gains least.
     """
+    library()
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
