@@ -1,22 +1,28 @@
-"""Draws the README's picture of the terminal view, .github/terminal.svg, from a real replay.
+"""Draws the README's pictures of the terminal view, .github/*.svg, from a real replay or a real run.
 
 python tools/draw_terminal.py --until-s 17           the demonstration at its own pace, so that latencies are real
 python tools/draw_terminal.py clip.mp4 --until-s 8   a recording, as it looks 8 s into it
+python tools/draw_terminal.py --run live.yaml --until-s 8 --width 150 --out .github/live.svg
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import threading
 from pathlib import Path
 
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
-from edge_avsc import replay
+from edge_avsc import SceneEstimate, SceneModel, replay
+from edge_avsc.clock import MonotonicClock
+from edge_avsc.config import load_config
 from edge_avsc.health import Health
+from edge_avsc.live import Monitor
 from edge_avsc.sinks.board import Board
 from edge_avsc.sinks.console import SceneView
+from edge_avsc.types import NS_PER_S
 
 PICTURE = Path(__file__).resolve().parents[1] / ".github" / "terminal.svg"
 THEME = TerminalTheme(
@@ -56,6 +62,7 @@ SVG = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http:/
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", default=["test://demo"], metavar="FILE")
+    parser.add_argument("--run", metavar="YAML", help="draw a live run of this configuration instead")
     parser.add_argument("--model", default="avsc-lite", metavar="DIR")
     parser.add_argument("--speed", type=float, default=1.0)
     parser.add_argument(
@@ -66,8 +73,12 @@ def main() -> None:
     args = parser.parse_args()
 
     console = Console(width=args.width, height=60, file=io.StringIO(), record=True, color_system="truecolor")
-    console.print(SceneView(replayed(args.files, args.model, args.speed, args.until_s)))
-    title = " ".join(["edge-avsc replay", *(file for file in args.files if file != "test://demo")])
+    if args.run:
+        board, title = run(args.run, args.until_s), "edge-avsc run"
+    else:
+        board = replayed(args.files, args.model, args.speed, args.until_s)
+        title = " ".join(["edge-avsc replay", *(file for file in args.files if file != "test://demo")])
+    console.print(SceneView(board))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(
         console.export_svg(title=title, theme=THEME, code_format=SVG, unique_id="terminal"), encoding="utf-8"
@@ -83,6 +94,22 @@ def replayed(files: list[str], model: str, speed: float, until_s: float) -> Boar
         board.add(estimate)
         if estimate.stream == files[-1] and estimate.end_s >= until_s:
             break
+    return board
+
+
+def run(config: str, until_s: float) -> Board:
+    """Run a configuration for so long and return what a console remembers of it."""
+    settings, clock, stop = load_config(config), MonotonicClock(), threading.Event()
+    monitor = Monitor(settings, SceneModel.load(settings.model), clock=clock, stop=stop)
+    board = Board(monitor.health.counters)
+    began_ns = clock.now_ns()
+    for output in monitor.outputs():
+        if isinstance(output, SceneEstimate):
+            board.add(output)
+        else:
+            board.add_event(output)
+        if clock.now_ns() - began_ns >= until_s * NS_PER_S:
+            stop.set()
     return board
 
 
