@@ -59,6 +59,7 @@ class Monitor:
         self._stop = stop
         self._inbox = Inbox(INBOX_ITEMS, clock, self.health)
         self._relief = Relief()
+        self._fallback = model.backend.fallback
         self._max_lateness_ns = round(config.max_lateness_ms * NS_PER_MS)
         self._pipeline = ScenePipeline(
             model,
@@ -77,6 +78,8 @@ class Monitor:
     def outputs(self) -> Iterator[Output]:
         """Yield estimates and events as they come."""
         for stream in self._streams.values():
+            if self._fallback:
+                yield StreamEvent(stream.name, "model", "fallback", self._fallback, self._clock.now_ns())
             stream.start()
         try:
             while not self._stop.is_set():

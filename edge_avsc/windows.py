@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edge_avsc.audio_track import AudioTrack
-from edge_avsc.types import NS_PER_MS, NS_PER_S, AudioChunk, Role, SourceEnded, VideoFrame, Window
+from edge_avsc.types import NS_PER_MS, NS_PER_S, AudioChunk, Role, SourceEnded, VideoFrame, Window, available_ns
 from edge_avsc.video_track import VideoTrack
 
 WINDOW_NS = NS_PER_S
@@ -51,18 +51,9 @@ class StreamWindows:
         """Where the next window ends."""
         return self.epoch_ns + self._next * self.hop_ns + WINDOW_NS
 
-    @property
-    def over(self) -> bool:
-        """Whether every source has ended."""
-        return all(role in self._ended for role, track in self._tracks if track is not None)
-
     def note(self, item: AudioChunk | VideoFrame | SourceEnded) -> None:
         """Take in how far the stream's material reaches."""
-        if isinstance(item, AudioChunk):
-            reached_ns = item.time_ns + len(item.samples) * NS_PER_S // item.rate_hz
-        else:
-            reached_ns = item.time_ns
-        self._reached_ns = max(self._reached_ns, reached_ns)
+        self._reached_ns = max(self._reached_ns, available_ns(item))
         if isinstance(item, SourceEnded):
             self._ended.add(item.role)
         else:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,15 @@ def test_sound_and_pictures_become_one_stream(tiny_model: SceneModel) -> None:
     estimates = [one for one in seen if isinstance(one, SceneEstimate)]
     assert [one.index for one in estimates] == list(range(len(estimates)))
     assert estimates[0].latency is not None
+
+
+def test_another_provider_than_asked_for_is_told(tiny_folder: Path) -> None:
+    model = SceneModel.load(tiny_folder, provider="openvino")
+    if model.backend.fallback is None:
+        pytest.skip("this build of ONNX Runtime has OpenVINO")
+    stop = threading.Event()
+    alone = monitor(model, stop, audio=Scripted("audio", [sound(2)]))
+    assert events(until(alone.outputs(), lambda seen: labelled(seen, "a") >= 1, stop))[0] == ("model", "fallback")
 
 
 def test_labels_go_on_with_what_is_left(tiny_model: SceneModel) -> None:
