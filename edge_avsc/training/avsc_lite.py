@@ -2,42 +2,80 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from numpy import float32, float64
+from numpy import float64, int64
 from numpy.typing import NDArray
 
-from edge_avsc.training import experts, pairs, pictures, sounds
-from edge_avsc.training.bundling import FALSE_ALARMS, Ingredients, write_bundle
-from edge_avsc.training.classes import LABELS, NONE
-from edge_avsc.training.fusion import FusionHead
+from edge_avsc.training import experts, pictures, sounds
+from edge_avsc.training.bundling import Ingredients, write_bundle
+from edge_avsc.training.classes import LABELS
+from edge_avsc.training.experts import Weights
+from edge_avsc.training.folds import FOLDS, folds_of
+from edge_avsc.training.heads import Material
 from edge_avsc.training.networks import AudioClassifier, AudioEncoder, ImageClassifier, ImageEncoder, lite0_weights
 from edge_avsc.training.picture_data import Pictures, read_pictures
-from edge_avsc.training.pictures import to_input
-from edge_avsc.training.recordings import Windows, read_windows
-from edge_avsc.training.schedule import load_average
-from edge_avsc.training.sound_data import Recordings, Views, media_below, read_recordings
-from edge_avsc.training.teachers import SoundTeacher
-
-Weights: TypeAlias = NDArray[float64]
+from edge_avsc.training.recordings import Windows, read_clips, read_windows
+from edge_avsc.training.schedule import load_average, run_length
+from edge_avsc.training.sound_data import (
+    FIELD,
+    Recordings,
+    Views,
+    media_below,
+    read_recordings,
+    seconds_of,
+)
+from edge_avsc.training.teachers import FEATURES, SoundTeacher
+from edge_avsc.training.versions import Tests
 
 
 @dataclass(frozen=True)
 class Plan:
     """How much is trained; the minutes bound each run, whatever the machine."""
 
-    picture_epochs: float = 12.0
+    picture_epochs: float = 30.0
     picture_minutes: float = 60.0
-    sound_shards: int = 28
-    sound_epochs: float = 12.0
-    sound_minutes: float = 40.0
+    sound_shards: int = 10
+    sound_epochs: float = 30.0
+    sound_minutes: float = 36.0
+    field_shards: int = 4
+    adapt_steps: int = 500
     seed: int = 1
+
+    def within(self, picture_minutes: float | None, sound_minutes: float | None) -> Plan:
+        """Return the plan with other bounds, where they are given."""
+        return replace(
+            self,
+            picture_minutes=self.picture_minutes if picture_minutes is None else picture_minutes,
+            sound_minutes=self.sound_minutes if sound_minutes is None else sound_minutes,
+        )
+
+
+SHORT = Plan()
+LONG = Plan(
+    picture_epochs=90.0,
+    picture_minutes=480.0,
+    sound_shards=60,
+    sound_epochs=40.0,
+    sound_minutes=400.0,
+    field_shards=10,
+    adapt_steps=1500,
+)
+
+
+@dataclass(frozen=True)
+class Field:
+    """Lessons from labelled recordings, and of each view the class and the fold of its recording, both ``[n]``."""
+
+    lessons: sounds.Lessons
+    labels: NDArray[int64]
+    folds: NDArray[int64]
 
 
 class Workshop:
@@ -75,6 +113,17 @@ class Workshop:
         paths = [path for folder in (self.data / "ambience", *self.more_sound) for path in media_below(folder)]
         return sounds.split(read_recordings(paths, self.work / "ambience.npz"), self.plan.seed)
 
+    @cached_property
+    def labelled(self) -> Recordings:
+        """The sound of the labelled recordings, of the sound tracks too."""
+        paths = [path for folder in ("audio", "video") for path in media_below(self.data / "tau" / folder)]
+        return read_recordings(paths, self.work / "labelled.npz")
+
+    @cached_property
+    def _responses(self) -> Recordings:
+        folder = self.data / "teachers/microphone_impulse_responses"
+        return read_recordings(media_below(folder), self.work / "responses.npz")
+
     def windows(self, split: str) -> Windows:
         """Return the windows of a split of the labelled recordings."""
         return read_windows(self.data / "tau", split, self.work / f"windows_{Path(split).stem}.npz")
@@ -95,69 +144,94 @@ class Workshop:
 
     def lessons(self) -> sounds.Lessons:
         """Draw views of the unlabelled sound and ask the teacher about them."""
-        return self._lessons(self.unlabelled[0], self._rarity(), "lessons", self.plan.sound_shards)
+        views = Views(self.unlabelled[0], self._responses, self._rarity())
+        return self._lessons(views, "lessons", self.plan.sound_shards)
 
-    def _lessons(self, recordings: Recordings, weights: Weights | None, name: str, shards: int) -> sounds.Lessons:
-        responses = read_recordings(
-            media_below(self.data / "teachers/microphone_impulse_responses"), self.work / "responses.npz"
-        )
-        views = Views(recordings, responses, weights)
-        return sounds.lessons(self.teacher, views, self.work / name, shards=shards, seed=self.plan.seed)
+    def field_lessons(self) -> Field:
+        """Draw views of the labelled recordings, with unlabelled sound behind, and ask the teacher about them."""
+        recordings = self.labelled
+        places = [i for i, _ in seconds_of(recordings)]
+        classes = np.array([LABELS.index(name.split("-")[0]) for name in recordings.names], int64)[places]
+        # Half way from each second alike to each class alike.
+        weights = 1 / np.sqrt(np.bincount(classes)[classes].astype(float64))
+        noise = Views(self.unlabelled[0], self._responses, self._rarity())
+        views = Views(recordings, self._responses, weights, place=FIELD, others=noise)
+        lessons = self._lessons(views, "lessons_field", self.plan.field_shards)
+        folds = folds_of(recordings.names)[places]
+        return Field(lessons, classes[lessons.seconds], folds[lessons.seconds])
 
     def sound(self) -> None:
-        """Train the audio encoder on the lessons."""
-        torch.manual_seed(self.plan.seed)
+        """Train the audio encoder on the lessons of unlabelled sound."""
         plan = self.plan
-        sounds.train(
-            self._audio_classifier(),
-            self.lessons(),
-            self.work / "sounds.pt",
-            epochs=plan.sound_epochs,
-            minutes=plan.sound_minutes,
-            seed=plan.seed,
-        )
+        self.field_lessons()
+        torch.manual_seed(plan.seed)
+        path, minutes = self.work / "sounds.pt", plan.sound_minutes
+        model, lessons = self._audio_classifier(), self.lessons()
+        sounds.train(model, lessons, path, epochs=plan.sound_epochs, minutes=minutes, seed=plan.seed)
+
+    def adapt(self) -> None:
+        """Fine-tune the audio encoder on the labelled recordings: without each fold, for measuring, and on all."""
+        known, field = self.lessons(), self.field_lessons()
+        for fold in (*range(FOLDS), None):
+            model = self._audio_classifier()
+            load_average(model, self.work / "sounds.pt")
+            rows = np.flatnonzero(field.folds != fold) if fold is not None else np.arange(len(field.folds))
+            lessons, labels, path = field.lessons.only(rows), field.labels[rows], self._adapted(fold)
+            sounds.adapt(model, known, lessons, labels, path, steps=self.plan.adapt_steps, seed=self.plan.seed)
+
+    def _adapted(self, fold: int | None) -> Path:
+        return self.work / ("sounds_all.pt" if fold is None else f"sounds_without_{fold}.pt")
+
+    def _lessons(self, views: Views, name: str, shards: int) -> sounds.Lessons:
+        return sounds.lessons(self.teacher, views, self.work / name, shards=shards, seed=self.plan.seed)
 
     def bundle(self, out: Path, commit: str) -> None:
         """Fit the fusion head, export, quantise, measure, and write the bundle into *out*."""
-        image, audio = self._image_classifier(), self._audio_classifier()
+        image = self._image_classifier()
         load_average(image, self.work / "pictures.pt")
-        load_average(audio, self.work / "sounds.pt")
-        seconds = experts.taught_seconds(self.teacher, self.unlabelled[0], self.work / "seconds_train.npz")
-        kept_out = experts.taught_seconds(self.teacher, self.unlabelled[1], self.work / "seconds_kept_out.npz")
-        strange = self._lessons(self.unlabelled[1], None, "lessons_kept_out", 1)
-        made = experts.make_experts(audio, image, seconds, self._rarity(), self.train_pictures, strange)
-        head = FusionHead(made)
-        heard = experts.embedded(audio.encoder, strange.log_mel)
-        seen = experts.embedded(image.encoder, to_input(self.val_pictures.images.astype(float32)))
-        paired = pairs.class_pairs(self.val_pictures, strange.maps.mean((2, 3)), self.plan.seed)
-        words = experts.words(head, heard[paired.sounds], seen[paired.pictures])
-        verdict = pairs.judge_fusions(*words, paired)
-        if verdict.trained_is_better:
-            head.mix(verdict.weight, verdict.bias)
+        sound, joint = self.windows("sound.csv"), self.windows("joint.csv")
+        fold = dict(zip(self.labelled.names, folds_of(self.labelled.names), strict=True))
+        folds = [np.array([fold[name] for name in part.names], int64)[part.clips] for part in (sound, joint)]
         ingredients = Ingredients(
-            audio=audio.encoder,
-            image=image.encoder,
-            fusion=head,
-            threshold=experts.alarm_threshold(head, seen[self.val_pictures.groups != NONE], FALSE_ALARMS),
-            strange=strange,
-            pairs=paired,
-            verdict=verdict,
-            calibration_pictures=self.train_pictures,
-            seconds=seconds,
-            val_pictures=self.val_pictures,
-            kept_out=kept_out,
-            sound_windows=self.windows("sound.csv"),
-            joint_windows=self.windows("joint.csv"),
+            image=image,
+            audio=self._adapted_audio(None),
+            fold_audios=[self._adapted_audio(i) for i in range(FOLDS)],
+            material=self._material(),
+            tests=Tests(sound, joint, *folds),
+            clips=read_clips(self.data / "clips"),
+            training=self._training(),
             commit=commit,
             seed=self.plan.seed,
         )
         write_bundle(ingredients, self.work / "export", out)
 
+    def _material(self) -> Material:
+        known, kept_out = self.unlabelled
+        return Material(
+            seconds=experts.taught_seconds(self.teacher, known, self.work / "seconds_train.npz"),
+            weights=self._rarity(),
+            kept_out=experts.taught_seconds(self.teacher, kept_out, self.work / "seconds_kept_out.npz"),
+            strange=self._lessons(Views(kept_out, self._responses), "lessons_kept_out", 1),
+            train_pictures=self.train_pictures,
+            picture_priors=[float(share) for share in pictures.group_shares(self.train_pictures.groups)],
+            val_pictures=self.val_pictures,
+        )
+
+    def _training(self) -> dict[str, Any]:
+        """Return how much was learnt: the steps of each run and its minutes, the pauses of a busy machine included."""
+        runs = {"pictures": "pictures.pt", "sounds": "sounds.pt", "sounds_all": self._adapted(None).name}
+        return {name: run_length(self.work / file) for name, file in runs.items()}
+
+    def _adapted_audio(self, fold: int | None) -> AudioClassifier:
+        audio = self._audio_classifier()
+        load_average(audio, self._adapted(fold))
+        return audio
+
     def _image_classifier(self) -> ImageClassifier:
         return ImageClassifier(ImageEncoder(lite0_weights()), len(self.train_pictures.names))
 
     def _audio_classifier(self) -> AudioClassifier:
-        return AudioClassifier(AudioEncoder(), len(LABELS))
+        return AudioClassifier(AudioEncoder(), len(LABELS), FEATURES)
 
     def _rarity(self) -> Weights:
         path = self.work / "rarity.npy"

@@ -1,4 +1,4 @@
-"""The bundle's folder: graphs, golden values, bundle.yaml, card."""
+"""The bundle's folder: graphs, golden values, bundle.yaml, card and its pictures."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ from numpy import float32
 from numpy.typing import NDArray
 
 from edge_avsc.bundle import read_bundle, sha256_of
-from edge_avsc.training import experts
+from edge_avsc.training import figures
 from edge_avsc.training.card import write_card
 from edge_avsc.training.classes import LABELS
-from edge_avsc.training.export import export
-from edge_avsc.training.figures import DEVICES, figures, paired_embeddings, sizes
-from edge_avsc.training.fusion import best_temperature
+from edge_avsc.training.drawings import draw_confusion, draw_reliability
+from edge_avsc.training.folds import FOLDS
 from edge_avsc.training.golden import golden_inputs
-from edge_avsc.training.inference import Trio, softmax
-from edge_avsc.training.pairs import Pairs, Verdict
-from edge_avsc.training.picture_data import Pictures
-from edge_avsc.training.pictures import to_input
-from edge_avsc.training.quantisation import quantise
-from edge_avsc.training.recordings import Windows
-from edge_avsc.training.sounds import Lessons
+from edge_avsc.training.heads import Material
+from edge_avsc.training.inference import Graph, Trio, softmax
+from edge_avsc.training.provenance import provenance
+from edge_avsc.training.recordings import Clip
 from edge_avsc.training.spec import AUDIO, AUDIO_FEATURES, IMAGE, IMAGE_FEATURES
-
-FALSE_ALARMS = 0.05
-PICTURE = (3, IMAGE.size_px, IMAGE.size_px)
-LOG_MEL = (AUDIO.columns, AUDIO.n_mels)
+from edge_avsc.training.versions import (
+    DEVICES,
+    KINDS,
+    LOG_MEL,
+    PICTURE,
+    Answers,
+    Sight,
+    Tests,
+    Version,
+    answers,
+    complete,
+    export_image,
+    sight,
+)
 
 
 @dataclass(frozen=True)
 class Ingredients:
     """All that a bundle is made of.
 
-    threshold: of "none of ours", reached by FALSE_ALARMS of our own. seconds: sound trained on; kept_out: sound never
-    trained on; strange: random views of it. pairs, verdict: what the fusion was fitted and chosen by.
+    image: an ImageClassifier. audio: an AudioClassifier, taught on all recordings; fold_audios: those that learnt
+    nothing in each fold. training: what the card says about how much was trained.
     """
 
-    audio: Any
     image: Any
-    fusion: Any
-    threshold: float
-    strange: Lessons
-    pairs: Pairs
-    verdict: Verdict
-    calibration_pictures: Pictures
-    seconds: experts.TaughtSeconds
-    val_pictures: Pictures
-    kept_out: experts.TaughtSeconds
-    sound_windows: Windows
-    joint_windows: Windows
+    audio: Any
+    fold_audios: list[Any]
+    material: Material
+    tests: Tests
+    clips: list[Clip]
+    training: dict[str, Any]
     commit: str
     seed: int
 
@@ -63,13 +63,25 @@ def write_bundle(made: Ingredients, work: Path, out: Path) -> None:
     """Export, quantise, calibrate and measure in *work*, then write the bundle into *out*."""
     work.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
-    _export_all(made, work)
-    full, cpu, trt = Trio.load(work, ""), Trio.load(work, ".cpu"), Trio.load(work, ".trt")
-    temperature = _temperatures(made, full)
-    golden = _write_golden(full, [cpu, trt], temperature, out)
-    measured = {**figures(made, full, cpu, trt, temperature), **sizes(work)}
-    for name in ("audio.cpu", "audio.trt", "image.cpu", "image.trt", "fusion"):
-        shutil.copyfile(work / f"{name}.onnx", out / f"{name}.onnx")
+    images = export_image(made.image, made.material.train_pictures, work, made.seed)
+    seen = {kind: sight(graph, made.material.val_pictures, made.tests.joint) for kind, graph in images.items()}
+    whole, *folds = [_versions(made, fold, images, seen[".cpu"], work) for fold in (None, *range(FOLDS))]
+    audio = work / _folder(None)
+    first, second = ([versions[i] for versions in folds] for i in (0, 1))
+    said = {kind: answers(whole[0], first, kind, seen[kind], made.tests, made.material) for kind in KINDS}
+    again = answers(whole[1], second, ".cpu", seen[".cpu"], made.tests, made.material)
+    measured = {**_measured(made, whole, said, again), **figures.sizes(work, audio)}
+    _draw(said[".cpu"], whole[0], made.tests, out)
+    golden = _write_golden(whole[0], out)
+    for path in (
+        *(
+            folder / f"{name}.{device}.onnx"
+            for device in DEVICES
+            for name, folder in (("audio", audio), ("image", work))
+        ),
+        audio / "fusion.onnx",
+    ):
+        shutil.copyfile(path, out / path.name)
     description = {
         "schema": 1,
         "name": "avsc-lite",
@@ -77,12 +89,12 @@ def write_bundle(made: Ingredients, work: Path, out: Path) -> None:
         "window_s": 1.0,
         "audio": AUDIO.model_dump(),
         "image": _plain(IMAGE.model_dump()),
-        "graphs": {kind: _graphs(out, kind) for kind in DEVICES},
+        "graphs": {device: _graphs(out, device) for device in DEVICES},
         "missing_modality": "present_input",
-        "temperature": temperature,
-        "unsure": {"score": "none_of_ours", "threshold": made.threshold},
+        "temperature": whole[0].temperature,
+        "unsure": {"score": "none_of_ours", "threshold": whole[0].fitted.threshold},
         "golden": golden,
-        "provenance": _provenance(made.commit),
+        "provenance": provenance(made.commit),
         "measured": measured,
     }
     text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True, width=120)
@@ -90,40 +102,60 @@ def write_bundle(made: Ingredients, work: Path, out: Path) -> None:
     write_card(read_bundle(out), out / "README.md")
 
 
-def _export_all(made: Ingredients, work: Path) -> None:
-    export(made.audio, work / "audio.onnx", {"log_mel": LOG_MEL}, ["audio_embedding"])
-    export(made.image, work / "image.onnx", {"picture": PICTURE}, ["image_embedding"])
-    inputs: dict[str, tuple[int, ...]] = {
-        "audio_embedding": (AUDIO_FEATURES,),
-        "image_embedding": (IMAGE_FEATURES,),
-        "present": (2,),
-    }
-    export(made.fusion, work / "fusion.onnx", inputs, ["logits", "none_logit"])
-    random = np.random.default_rng(made.seed)
-    heard = made.seconds.log_mel[random.choice(len(made.seconds.log_mel), 400, replace=False)]
-    chosen = random.choice(len(made.calibration_pictures.images), 400, replace=False)
-    seen = to_input(made.calibration_pictures.images[chosen].astype(float32))
-    for device in DEVICES:
-        quantise(work / "audio.onnx", work / f"audio.{device}.onnx", heard, device, float_convolutions=1)
-        quantise(work / "image.onnx", work / f"image.{device}.onnx", seen, device, float_convolutions=3)
+def _folder(fold: int | None) -> str:
+    return "all" if fold is None else f"without_{fold}"
 
 
-def _temperatures(made: Ingredients, trio: Trio) -> dict[str, float]:
-    audio, image = paired_embeddings(made, trio)
-    states = {"av": (audio, image), "a": (audio, None), "v": (None, image)}
+def _versions(made: Ingredients, fold: int | None, images: dict[str, Graph], seen: Sight, work: Path) -> list[Version]:
+    """Return a version of one audio encoder with a head, and one with a head of another seed."""
+    audio = made.audio if fold is None else made.fold_audios[fold]
+    seeds = (made.seed, made.seed + 1)
+    return complete(audio, made.image, images, seen.pictures, made.material, work / _folder(fold), seeds)
+
+
+def _measured(made: Ingredients, whole: list[Version], said: dict[str, Answers], again: Answers) -> dict[str, Any]:
+    worth = figures.accuracies(said[".cpu"], whole[0].fitted, made.tests, made.material)
+    verdict = whole[0].fitted.verdict
     return {
-        state: round(best_temperature(trio.fused(*both)[0], made.pairs.labels), 3) for state, both in states.items()
+        "of": "the int8 graphs for CPUs, unless said otherwise; windows of 1 s; tau_*: cross-validated by location",
+        **worth,
+        "clips": figures.on_clips(whole[0], made.clips),
+        "fusion": {
+            "shipped": "trained head" if verdict.trained_is_better else "product of experts",
+            "product_of_experts_log_loss": round(verdict.product_log_loss, 4),
+            "trained_head_log_loss": round(verdict.trained_log_loss, 4),
+        },
+        "int8_cpu_against_float": figures.exports_apart(said[".cpu"], said[""]),
+        "int8_trt_against_float": figures.exports_apart(said[".trt"], said[""]),
+        "second_seed_differences": figures.seeds_apart(
+            worth, figures.accuracies(again, whole[1].fitted, made.tests, made.material)
+        ),
+        "folds": FOLDS,
+        "training": made.training,
+        "median_ms_one_cpu_thread": figures.times(whole[0].trios[".cpu"]),
     }
 
 
-def _write_golden(full: Trio, int8: list[Trio], temperature: dict[str, float], out: Path) -> dict[str, Any]:
+def _draw(said: Answers, version: Version, tests: Tests, out: Path) -> None:
+    heard = {"recordings: sound": (said["tau_sound"]["a"], tests.sound.labels)}
+    names = {"a": "sound", "v": "pictures", "av": "both"}
+    pairs = {
+        f"class pairs: {name}": (said["class_pairs_kept_out"][state], version.fitted.pairs.labels)
+        for state, name in names.items()
+    }
+    draw_confusion({**heard, **pairs}, out / "confusion.png")
+    draw_reliability({**heard, **pairs}, out / "reliability.png")
+
+
+def _write_golden(version: Version, out: Path) -> dict[str, Any]:
+    temperature, full = version.temperature, version.trios[""]
     inputs = golden_inputs()
     expected = _golden_outputs(full, inputs, temperature)
     np.savez_compressed(out / "golden_inputs.npz", allow_pickle=False, **inputs)
     np.savez_compressed(out / "golden_outputs.npz", allow_pickle=False, **expected)
     worst = max(
         np.abs(_golden_outputs(trio, inputs, temperature)["probabilities"] - expected["probabilities"]).max()
-        for trio in int8
+        for trio in (version.trios[f".{device}"] for device in DEVICES)
     )
     tolerance = max(0.05, 0.01 * np.ceil(200 * worst))  # twice what was seen: other CPUs round otherwise
     return {
@@ -165,29 +197,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _provenance(commit: str) -> dict[str, Any]:
-    return {
-        "data": [
-            "MiniPlaces, training pictures (labels by category; groups in edge_avsc/training/classes.py)",
-            "unlabelled sound: Pixabay, CC0 and CC BY recordings, Lorient urban soundscapes, vehicles passing by, "
-            "ESC-10, street recordings of the package soundscapy",
-            "impulse responses of microphones, for augmentation",
-            "validation only, never trained on: MiniPlaces validation pictures (they calibrate); recordings in TAU "
-            "layout (their mean level and spectrum set the range of the sound's augmentation)",
-        ],
-        "teachers": [
-            "EfficientNet-Lite0, ImageNet weights (first weights of the image encoder)",
-            "CP-Mobile, first place of DCASE 2023 Task 1 (taught the audio encoder); trained on TAU Urban 2022 Mobile, "
-            "it may have heard locations of TAU Urban Audio-Visual Scenes 2021, those of the test fold included",
-        ],
-        "licences": {
-            "weights": "CC BY-NC 4.0",
-            "EfficientNet-Lite0": "Apache-2.0",
-            "MiniPlaces": "MIT Places terms (research)",
-            "ESC-10": "CC BY 3.0",
-            "ambience": "Pixabay licence, CC0, CC BY",
-        },
-        "commit": commit,
-    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge_avsc.features import LogMel
-from edge_avsc.training.classes import GROUPS, group_of
+from edge_avsc.training.classes import group_of
 from edge_avsc.training.fusion import Experts, FusionHead
-from edge_avsc.training.picture_data import Pictures
 from edge_avsc.training.sound_data import Recordings, second, seconds_of
-from edge_avsc.training.sounds import SPAN, Lessons
+from edge_avsc.training.sounds import SPAN
 from edge_avsc.training.spec import AUDIO
 from edge_avsc.training.teachers import SoundTeacher, class_logits
+
+if TYPE_CHECKING:
+    from edge_avsc.training.heads import Material
+
+Weights: TypeAlias = NDArray[float64]
 
 
 @dataclass(frozen=True)
@@ -66,28 +70,25 @@ def taught_seconds(teacher: SoundTeacher, recordings: Recordings, cache: Path) -
     return TaughtSeconds(stored["log_mel"], stored["teacher"], [recordings.names[i] for i, _ in where])
 
 
-def make_experts(
-    sound: Any, picture: Any, seconds: TaughtSeconds, weights: NDArray[float64], data: Pictures, strange: Lessons
-) -> Experts:
+def make_experts(sound: Any, picture: Any, seconds: Any, strange: Any, material: Material) -> Experts:
     """Turn an AudioClassifier and an ImageClassifier into experts.
 
-    seconds, weights: unlabelled sound that they were trained on, and each second's weight. data: the training pictures.
-    strange: views of sound that was kept out; how far the student strays from the teacher there sets its temperature.
+    seconds, strange: the sound's embeddings ``[n, 128]`` of *material*'s seconds, which were trained on, and of its
+    strange views, which were not: how far the student strays from the teacher there sets its temperature.
     """
-    embeddings = embedded(sound.encoder, seconds.log_mel)
+    weights = torch.from_numpy(material.weights / material.weights.sum()).float()
+    wanted = torch.softmax(torch.from_numpy(material.strange.maps.astype(float32)).mean((2, 3)), 1)
     with torch.inference_mode():
-        posterior = torch.log_softmax(sound.head(embeddings), 1)
-        mean = (posterior * torch.from_numpy(weights / weights.sum()).float()[:, None]).sum(0)
-        said = sound(torch.from_numpy(strange.log_mel)) - mean
-        temperature = _soft_temperature(said, torch.softmax(torch.from_numpy(strange.maps).mean((2, 3)), 1))
-    weight, bias = _event_direction(embeddings.clone(), torch.from_numpy(seconds.is_event).float())
+        mean = (torch.log_softmax(sound.head(seconds), 1) * weights[:, None]).sum(0)
+        temperature = _soft_temperature(sound.head(strange) - mean, wanted)
+    weight, bias = _event_direction(seconds.clone(), torch.from_numpy(material.seconds.is_event).float())
     return Experts(
         sound_weight=sound.head.weight.detach(),
         sound_bias=(sound.head.bias - mean).detach(),
         picture_weight=picture.head.weight.detach(),
         picture_bias=picture.head.bias.detach(),
-        group_of_category=[group_of(name) for name in data.names],
-        picture_priors=[float((data.groups == g).mean()) for g in range(len(GROUPS))],
+        group_of_category=[group_of(name) for name in material.train_pictures.names],
+        picture_priors=material.picture_priors,
         sound_none_weight=weight,
         sound_none_bias=bias,
         sound_temperature=temperature,
@@ -120,12 +121,6 @@ def _event_direction(embeddings: Any, is_event: Any) -> tuple[Any, float]:
 
     optimiser.step(loss)
     return (weight / scale).detach(), float(bias.detach())
-
-
-def embedded(encoder: Any, inputs: NDArray[float32]) -> Any:
-    """Return the embeddings ``[n, 128]`` of many inputs."""
-    with torch.inference_mode():
-        return torch.cat([encoder(torch.from_numpy(inputs[i : i + 128])) for i in range(0, len(inputs), 128)])
 
 
 def words(head: FusionHead, audio: Any, image: Any) -> tuple[NDArray[float64], NDArray[float64]]:

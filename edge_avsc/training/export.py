@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,22 @@ def parameters_of(path: Path) -> int:
     """Return the number of weights stored in an ONNX file."""
     graph = onnx.load(path).graph
     return sum(int(torch.Size(t.dims).numel()) for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT)
+
+
+def macs_of(path: Path) -> int:
+    """Return the multiply-adds of one input's convolutions and matrix products in an ONNX file."""
+    model = onnx.shape_inference.infer_shapes(onnx.load(path))
+    graph = model.graph
+    weights = {t.name: tuple(t.dims) for t in graph.initializer}
+    shapes = {
+        value.name: tuple(max(1, d.dim_value) for d in value.type.tensor_type.shape.dim)
+        for value in [*graph.value_info, *graph.output]
+    }
+    total = 0
+    for node in graph.node:
+        kernel = next((weights[name] for name in node.input[1:2] if name in weights), None)
+        if kernel is None or node.op_type not in ("Conv", "Gemm", "MatMul"):
+            continue
+        places = shapes[node.output[0]][2:] if node.op_type == "Conv" else ()
+        total += math.prod(kernel) * math.prod(places)
+    return total

@@ -3,83 +3,134 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy import float32
 from numpy.typing import NDArray
 
 from edge_avsc.training import measure
-from edge_avsc.training.classes import NONE
-from edge_avsc.training.export import parameters_of
+from edge_avsc.training.classes import LABELS, NONE
+from edge_avsc.training.experts import TaughtSeconds
+from edge_avsc.training.export import macs_of, parameters_of
+from edge_avsc.training.folds import location_of
 from edge_avsc.training.golden import golden_inputs
-from edge_avsc.training.inference import Trio
-
-if TYPE_CHECKING:
-    from edge_avsc.training.bundling import Ingredients
-
-DEVICES: tuple[Literal["cpu", "trt"], ...] = ("cpu", "trt")
-
-
-def paired_embeddings(made: Ingredients, trio: Trio) -> tuple[NDArray[float32], NDArray[float32]]:
-    """Return audio and image embeddings of the class pairs ``[n, 128]``."""
-    audio = trio.audio.rows(made.strange.log_mel)[made.pairs.sounds]
-    image = measure.picture_embeddings(trio, made.val_pictures)[made.pairs.pictures]
-    return audio, image
+from edge_avsc.training.heads import Fitted, Material
+from edge_avsc.training.inference import Trio, softmax
+from edge_avsc.training.measure import Words, rounded
+from edge_avsc.training.recordings import Clip, Windows
+from edge_avsc.training.versions import DEVICES, Answers, Tests, Version
 
 
-def figures(made: Ingredients, full: Trio, cpu: Trio, trt: Trio, temperature: dict[str, float]) -> dict[str, Any]:
-    """Return every figure that is not about size."""
-    audio, image = paired_embeddings(made, cpu)
-    compared = {
-        f"int8_{name}_against_float": measure.int8_against_float(
-            trio, full, made.joint_windows, made.val_pictures, temperature
-        )
-        for name, trio in zip(DEVICES, (cpu, trt), strict=True)
-    }
+def accuracies(said: Answers, fitted: Fitted, tests: Tests, material: Material) -> dict[str, Any]:
+    """Return what *said* is worth on every set."""
+    labels = fitted.pairs.labels
+    pairs = {state: measure.on_pairs(words, labels) for state, words in said["class_pairs_kept_out"].items()}
     return {
-        "of": "the int8 graphs for CPUs, unless said otherwise; windows of 1 s",
-        "miniplaces_val": measure.on_pictures(cpu, made.val_pictures, temperature["v"]),
-        "tau_sound": measure.on_windows(cpu, made.sound_windows, temperature),
-        "tau_joint": measure.on_windows(cpu, made.joint_windows, temperature),
-        "class_pairs_kept_out": measure.on_pairs(cpu, audio, image, made.pairs.labels, temperature),
-        "fusion": {
-            "shipped": "trained head" if made.verdict.trained_is_better else "product of experts",
-            "product_of_experts_log_loss": round(made.verdict.product_log_loss, 4),
-            "trained_head_log_loss": round(made.verdict.trained_log_loss, 4),
-        },
-        "kept_out_sound": _kept_out_sound(made, cpu),
-        "none_of_ours": _none_of_ours(made, cpu),
-        **compared,
-        "median_ms_one_cpu_thread": _times(cpu),
+        "miniplaces_val": measure.on_pictures(said["miniplaces_val"]["v"], material.val_pictures),
+        "tau_sound": _on_tau(said["tau_sound"], tests.sound),
+        "tau_joint": _on_tau(said["tau_joint"], tests.joint),
+        "class_pairs_kept_out": {"pairs": len(labels), **pairs},
+        "kept_out_sound": _kept_out_sound(said["kept_out_sound"]["a"], material.kept_out, fitted.threshold),
+        "none_of_ours": _none_of_ours(said["miniplaces_val"]["v"], material, fitted.threshold),
     }
 
 
-def _kept_out_sound(made: Ingredients, trio: Trio) -> dict[str, Any]:
-    logits, none = trio.fused(trio.audio.rows(made.kept_out.log_mel), None)
-    events, called = made.kept_out.is_event, 1 / (1 + np.exp(-none)) > made.threshold
-    agree = logits.argmax(1) == made.kept_out.teacher.argmax(1)
+def _on_tau(said: dict[str, Words], windows: Windows) -> dict[str, Any]:
+    locations = np.array([location_of(name) for name in windows.names])[windows.clips]
+    others = windows.labels != LABELS.index("street_traffic")
+    result: dict[str, Any] = {
+        "windows": len(windows.labels),
+        "recordings": len(windows.names),
+        "locations": len(np.unique(locations)),
+    }
+    for state, words in said.items():
+        result[state] = measure.on_windows(words, windows.labels, windows.clips, locations)
+        if others.any():
+            called = words.labels[others] == LABELS.index("street_traffic")
+            result[state]["others_called_street_traffic"] = rounded(called.mean())
+    return result
+
+
+def _kept_out_sound(words: Words, data: TaughtSeconds, threshold: float) -> dict[str, Any]:
+    events, called = data.is_event, _sigmoid(words.none) > threshold
+    teacher = softmax(data.teacher.astype(np.float64))
+    divergence = (teacher * (np.log(np.maximum(teacher, 1e-12)) - np.log(words.probabilities))).sum(1)
     return {
-        "seconds": len(agree),
-        "agrees_with_teacher": round(float(agree.mean()), 4),
+        "seconds": len(called),
+        "agrees_with_teacher": rounded((words.labels == teacher.argmax(1)).mean()),
+        "kl_from_teacher": rounded(divergence.mean()),
         "events": int(events.sum()),
-        "event_auroc": round(measure.auroc(none, events), 4),
-        "places_called_none_of_ours": round(float(called[~events].mean()), 4),
-        "events_called_none_of_ours": round(float(called[events].mean()), 4),
+        "event_auroc": rounded(measure.auroc(words.none, events)),
+        "places_called_none_of_ours": rounded(called[~events].mean()),
+        "events_called_none_of_ours": rounded(called[events].mean()),
     }
 
 
-def _none_of_ours(made: Ingredients, trio: Trio) -> dict[str, float]:
-    none = trio.fused(None, measure.picture_embeddings(trio, made.val_pictures))[1]
-    called = 1 / (1 + np.exp(-none)) > made.threshold
-    others = made.val_pictures.groups == NONE
+def _none_of_ours(words: Words, material: Material, threshold: float) -> dict[str, float]:
+    called, others = _sigmoid(words.none) > threshold, material.val_pictures.groups == NONE
     return {
-        "false_alarm_rate": round(float(called[~others].mean()), 4),
-        "found_among_other_pictures": round(float(called[others].mean()), 4),
+        "false_alarm_rate": rounded(called[~others].mean()),
+        "found_among_other_pictures": rounded(called[others].mean()),
     }
 
 
-def _times(trio: Trio) -> dict[str, float]:
+def _sigmoid(log_odds: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(1 / (1 + np.exp(-log_odds)))
+
+
+def exports_apart(ours: Answers, theirs: Answers) -> dict[str, Any]:
+    """Compare two kinds of graphs on every set and in every state of the modalities."""
+    return {
+        name: {state: measure.apart(words, theirs[name][state]) for state, words in states.items()}
+        for name, states in ours.items()
+    }
+
+
+def seeds_apart(ours: Any, theirs: Any) -> dict[str, float]:
+    """Return by how much the share-like figures of two `accuracies` differ, each by its path, largest first."""
+    found = dict(_differences(ours, theirs, ""))
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+_SHARES = ("accuracy", "macro_accuracy", "called_none_of_ours", "others_called_street_traffic", "none_of_ours_auroc")
+
+
+def _differences(ours: Any, theirs: Any, path: str) -> list[tuple[str, float]]:
+    if isinstance(ours, dict):
+        return [found for key in ours for found in _differences(ours[key], theirs[key], f"{path}.{key}".lstrip("."))]
+    return [(path, rounded(abs(ours - theirs)))] if path.split(".")[-1] in _SHARES else []
+
+
+def on_clips(version: Version, clips: list[Clip]) -> list[dict[str, Any]]:
+    """Return what the int8 graphs for CPUs call each clip, from the mean of its windows' probabilities."""
+    trio, rows = version.trios[".cpu"], []
+    for clip in clips:
+        heard = None if clip.log_mel is None else trio.audio.rows(clip.log_mel)
+        seen = None
+        if clip.pictures is not None:
+            flat = trio.image.rows(clip.pictures.reshape(-1, *clip.pictures.shape[2:]))
+            seen = flat.reshape(len(clip.pictures), -1, flat.shape[1]).mean(1)
+        count = min(len(part) for part in (heard, seen) if part is not None)
+        heard, seen = (None if part is None else part[:count] for part in (heard, seen))
+        row: dict[str, Any] = {"file": clip.name, "scene": clip.scene, "windows": count}
+        for state, both in {"a": (heard, None), "v": (None, seen), "av": (heard, seen)}.items():
+            if all((part is not None) == (letter in state) for part, letter in zip(both, "av", strict=True)):
+                row[state] = _verdict(version.words(".cpu", *both), version.fitted.threshold)
+        rows.append(row)
+    return rows
+
+
+def _verdict(words: Words, threshold: float) -> dict[str, Any]:
+    mean = words.probabilities.mean(0)
+    return {
+        "label": LABELS[int(mean.argmax())],
+        "confidence": rounded(mean.max()),
+        "called_none_of_ours": rounded((_sigmoid(words.none) > threshold).mean()),
+    }
+
+
+def times(trio: Trio) -> dict[str, float]:
+    """Return each graph's median time on one thread in milliseconds."""
     inputs = golden_inputs()
     log_mel, picture, present = (inputs[name][:1] for name in ("log_mel", "picture", "present"))
     audio, image = trio.audio(log_mel)[0], trio.image(picture)[0]
@@ -90,10 +141,22 @@ def _times(trio: Trio) -> dict[str, float]:
     }
 
 
-def sizes(folder: Path) -> dict[str, Any]:
-    """Return the bytes of each export in *folder* and the parameters of each part."""
-    files = {device: [f"audio.{device}.onnx", f"image.{device}.onnx", "fusion.onnx"] for device in DEVICES}
+def sizes(image: Path, audio: Path) -> dict[str, Any]:
+    """Return the bytes of each export, and each part's parameters and multiply-adds; the folders hold the graphs."""
+    parts = {"audio": audio / "audio.onnx", "image": image / "image.onnx", "fusion": audio / "fusion.onnx"}
+    bytes_of = {
+        device: sum(path.stat().st_size for path in _export(image, audio, device).values()) for device in DEVICES
+    }
     return {
-        "bytes": {device: sum((folder / name).stat().st_size for name in names) for device, names in files.items()},
-        "parameters": {name: parameters_of(folder / f"{name}.onnx") for name in ("audio", "image", "fusion")},
+        "bytes": bytes_of,
+        "parameters": {name: parameters_of(path) for name, path in parts.items()},
+        "macs": {name: macs_of(path) for name, path in parts.items()},
+    }
+
+
+def _export(image: Path, audio: Path, device: str) -> dict[str, Path]:
+    return {
+        "audio": audio / f"audio.{device}.onnx",
+        "image": image / f"image.{device}.onnx",
+        "fusion": audio / "fusion.onnx",
     }

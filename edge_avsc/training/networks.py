@@ -43,8 +43,8 @@ class _InvertedBottleneck(nn.Module):  # type: ignore[misc]
         super().__init__()
         layers: list[Any] = []
         if f"{prefix}._expand_conv.weight" in weights:
-            layers += [_folded(weights, f"{prefix}._expand_conv", f"{prefix}._bn0"), nn.ReLU6()]
-        layers += [_folded(weights, f"{prefix}._depthwise_conv", f"{prefix}._bn1", stride), nn.ReLU6()]
+            layers += [_folded(weights, f"{prefix}._expand_conv", f"{prefix}._bn0"), nn.ReLU6(inplace=True)]
+        layers += [_folded(weights, f"{prefix}._depthwise_conv", f"{prefix}._bn1", stride), nn.ReLU6(inplace=True)]
         layers += [_folded(weights, f"{prefix}._project_conv", f"{prefix}._bn2")]
         self.layers = nn.Sequential(*layers)
         self.adds = stride == 1 and layers[0].in_channels == layers[-1].out_channels
@@ -54,7 +54,7 @@ class _InvertedBottleneck(nn.Module):  # type: ignore[misc]
 
 
 class ImageEncoder(nn.Module):  # type: ignore[misc]
-    """Picture ``[batch, 3, 128, 128]`` to ``image_embedding`` ``[batch, 128]``: EfficientNet-Lite0 and a projection.
+    """Picture ``[batch, 3, 160, 160]`` to ``image_embedding`` ``[batch, 128]``: EfficientNet-Lite0 and a projection.
 
     weights: the state dict of the ImageNet network, as its registry package stores it.
     """
@@ -63,11 +63,11 @@ class ImageEncoder(nn.Module):  # type: ignore[misc]
         super().__init__()
         blocks = 1 + max(int(key.split(".")[1]) for key in weights if key.startswith("_blocks."))
         halving = {1, 3, 5, 11}  # blocks with stride 2
-        self.stem = nn.Sequential(_folded(weights, "_conv_stem", "_bn0", 2), nn.ReLU6())
+        self.stem = nn.Sequential(_folded(weights, "_conv_stem", "_bn0", 2), nn.ReLU6(inplace=True))
         self.blocks = nn.Sequential(
             *(_InvertedBottleneck(weights, f"_blocks.{i}", 2 if i in halving else 1) for i in range(blocks))
         )
-        self.top = nn.Sequential(_folded(weights, "_conv_head", "_bn1"), nn.ReLU6())
+        self.top = nn.Sequential(_folded(weights, "_conv_head", "_bn1"), nn.ReLU6(inplace=True))
         self.projection = nn.Linear(self.top[0].out_channels, IMAGE_FEATURES)
 
     def features(self, picture: Any) -> Any:
@@ -165,16 +165,24 @@ class AudioEncoder(nn.Module):  # type: ignore[misc]
 
 
 class AudioClassifier(nn.Module):  # type: ignore[misc]
-    """The audio encoder and a linear head over the ten classes, before or after pooling."""
+    """The audio encoder and a linear head over the ten classes, before or after pooling.
 
-    def __init__(self, encoder: AudioEncoder, classes: int) -> None:
+    hint: a linear layer that guesses the teacher's own *features*; it helps to learn and does not ship.
+    """
+
+    def __init__(self, encoder: AudioEncoder, classes: int, features: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = nn.Linear(AUDIO_FEATURES, classes)
+        self.hint = nn.Linear(AUDIO_FEATURES, features)
 
-    def dense(self, log_mel: Any) -> Any:
-        """Return the logit map ``[batch, classes, 5, 8]``; its mean is what the pooled embedding gives."""
-        return self.head(self.encoder.dense(log_mel).movedim(1, -1)).movedim(-1, 1)
+    def dense(self, log_mel: Any) -> tuple[Any, Any]:
+        """Return the maps of logits ``[batch, classes, 5, 8]`` and hints ``[batch, features, 5, 8]``.
+
+        The logit map's mean is what the pooled embedding gives.
+        """
+        places = self.encoder.dense(log_mel).movedim(1, -1)
+        return self.head(places).movedim(-1, 1), self.hint(places).movedim(-1, 1)
 
     def forward(self, log_mel: Any) -> Any:
         """Return the logits ``[batch, classes]``."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy import int64, uint8
+from numpy import float32, int64, uint8
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from edge_avsc.features import square_picture
+from edge_avsc.features import normalised_picture, square_picture
 from edge_avsc.training.classes import group_of
 from edge_avsc.training.spec import IMAGE
 
@@ -24,6 +24,10 @@ class Pictures:
     images: NDArray[uint8]
     categories: NDArray[int64]
     names: list[str]
+
+    def inputs(self, rows: NDArray[int64]) -> NDArray[float32]:
+        """Return some pictures as the image encoder's input ``[n, 3, size_px, size_px]``, as the product makes it."""
+        return np.stack([normalised_picture(square_picture(self.images[i], IMAGE), IMAGE) for i in rows])
 
     @property
     def groups(self) -> NDArray[int64]:
@@ -48,7 +52,7 @@ def _decode(tar_path: Path, cache: Path) -> None:
             assert data is not None
             bgr = cv2.imdecode(np.frombuffer(data.read(), np.uint8), cv2.IMREAD_COLOR)
             assert bgr is not None, member.name
-            images.append(square_picture(np.ascontiguousarray(bgr[..., ::-1], np.uint8), IMAGE))
+            images.append(np.ascontiguousarray(bgr[..., ::-1], np.uint8))
             labels.append(member.name.split("/")[-2])
     names = sorted(set(labels))
     categories = np.array([names.index(label) for label in labels], int64)

@@ -1,4 +1,4 @@
-"""Labelled recordings in TAU layout, cut into the windows that the product would score. Validation only."""
+"""Labelled recordings in TAU layout, and single clips, cut into the windows that the product would score."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from edge_avsc.training.spec import AUDIO, IMAGE
 class Windows:
     """Windows of 1 s that do not overlap.
 
-    log_mel: ``[n, 37, 128]``. pictures: ``[n, 2, 3, 128, 128]``, or None where the recordings have none.
-    labels: ``[n]``, index in LABELS. clips: ``[n]``, which recording.
+    log_mel: ``[n, 37, 128]``. pictures: ``[n, 2, 3, size_px, size_px]``, or None where the recordings have none.
+    labels: ``[n]``, index in LABELS. clips: ``[n]``, index in names. names: of the recordings, without suffix.
     """
 
     log_mel: NDArray[float32]
     pictures: NDArray[float32] | None
     labels: NDArray[int64]
     clips: NDArray[int64]
+    names: list[str]
 
 
 def read_windows(folder: Path, split: str, cache: Path) -> Windows:
@@ -36,12 +37,12 @@ def read_windows(folder: Path, split: str, cache: Path) -> Windows:
     if not cache.is_file():
         _cut(folder, split, cache)
     stored = np.load(cache)
-    pictures = stored["pictures"]
-    return Windows(stored["log_mel"], pictures if len(pictures) else None, stored["labels"], stored["clips"])
+    pictures, names = stored["pictures"], [str(name) for name in stored["names"]]
+    return Windows(stored["log_mel"], pictures if len(pictures) else None, stored["labels"], stored["clips"], names)
 
 
 def _cut(folder: Path, split: str, cache: Path) -> None:
-    log_mel, pictures, labels, clips = [], [], [], []
+    log_mel, pictures, labels, clips, names = [], [], [], [], []
     with (folder / "evaluation_setup" / split).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     for clip, row in enumerate(tqdm(rows, desc=split, mininterval=5.0)):
@@ -53,13 +54,45 @@ def _cut(folder: Path, split: str, cache: Path) -> None:
         log_mel.append(sound)
         labels += [LABELS.index(row["scene_label"])] * len(sound)
         clips += [clip] * len(sound)
+        names.append(Path(row["filename_audio"]).stem)
     np.savez(
         cache,
         log_mel=np.concatenate(log_mel),
         pictures=np.concatenate(pictures) if pictures else np.empty(0, float32),
         labels=np.array(labels),
         clips=np.array(clips),
+        names=np.array(names),
     )
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A single recording: ``log_mel`` ``[n, 37, 128]`` and ``pictures`` ``[m, 2, 3, size_px, size_px]``, or None."""
+
+    name: str
+    scene: str
+    log_mel: NDArray[float32] | None
+    pictures: NDArray[float32] | None
+
+
+def read_clips(folder: Path) -> list[Clip]:
+    """Read the clips that ``folder/labels.csv`` (tab-separated: file, scene_label) lists."""
+    with (folder / "labels.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    clips = []
+    for row in tqdm(rows, desc="clips", mininterval=5.0):
+        kinds = _kinds(folder / row["file"])
+        heard = window_columns(read_sound(folder / row["file"])) if "audio" in kinds else None
+        seen = window_pictures(folder / row["file"]) if "video" in kinds else None
+        clips.append(Clip(row["file"], row["scene_label"], heard, seen))
+    return clips
+
+
+def _kinds(path: Path) -> set[str]:
+    import av
+
+    with av.open(str(path)) as container:
+        return {stream.type for stream in container.streams}
 
 
 def window_columns(sound: NDArray[float32]) -> NDArray[float32]:
@@ -71,7 +104,7 @@ def window_columns(sound: NDArray[float32]) -> NDArray[float32]:
 
 
 def window_pictures(path: Path) -> NDArray[float32]:
-    """Return the two wanted pictures of each whole second of a video: ``[n, 2, 3, 128, 128]``."""
+    """Return the two wanted pictures of each whole second of a video: ``[n, 2, 3, size_px, size_px]``."""
     import av
 
     pictures: list[NDArray[float32]] = []

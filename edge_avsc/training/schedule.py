@@ -106,3 +106,9 @@ def load_average(model: Any, path: Path) -> None:
     """Put the averaged weights of a run, finished or not, into *model* and set it to evaluation."""
     model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["average"])
     model.eval()
+
+
+def run_length(path: Path) -> dict[str, float]:
+    """Return the ``steps`` and ``minutes`` of a run saved in *path*."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return {"steps": int(state["step"]), "minutes": round(state["spent_ns"] / NS_PER_MINUTE, 1)}

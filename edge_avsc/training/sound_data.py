@@ -69,32 +69,57 @@ def media_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in MEDIA)
 
 
+@dataclass(frozen=True)
+class Place:
+    """How views differ from their recordings: mean and deviation of the level in dB, mean tilt in dB per octave."""
+
+    level_db: float
+    spread_db: float
+    tilt_db: float
+
+
+# Ambience is published louder and brighter than a microphone in the field hears it.
+PUBLISHED = Place(level_db=-6.0, spread_db=9.0, tilt_db=-0.8)
+FIELD = Place(level_db=0.0, spread_db=5.0, tilt_db=0.0)
+
+
 class Views:
     """Draws random seconds of recordings: mixed, filtered, louder or softer, faster or slower."""
 
-    def __init__(self, recordings: Recordings, responses: Recordings, weights: NDArray[float64] | None) -> None:
-        """*weights* ``[n]``: how likely a draw starts in each second of *recordings*; all alike where None."""
-        self._recordings, self._responses = recordings, responses
-        self._seconds = seconds_of(recordings)
-        self._weights = (
-            np.full(len(self._seconds), 1 / len(self._seconds)) if weights is None else weights / weights.sum()
-        )
+    def __init__(
+        self,
+        recordings: Recordings,
+        responses: Recordings,
+        weights: NDArray[float64] | None = None,
+        *,
+        place: Place = PUBLISHED,
+        others: Views | None = None,
+    ) -> None:
+        """*weights* ``[n]``: how likely a draw starts in each second of *recordings*; all alike where None.
 
-    def draw(self, random: np.random.Generator) -> NDArray[float32]:
-        """Return one view ``[32000]``."""
-        sound = self._piece(random)
+        others: what is mixed in at times, at most as loud; the same recordings where None.
+        """
+        self._recordings, self._responses, self._place, self._others = recordings, responses, place, others
+        self._seconds = seconds_of(recordings)
+        chances = np.ones(len(self._seconds)) if weights is None else weights
+        self._summed = np.cumsum(chances / chances.sum())
+
+    def draw(self, random: np.random.Generator) -> tuple[int, NDArray[float32]]:
+        """Return which second was drawn, its row in ``seconds_of``, and a view of it ``[32000]``."""
+        row, sound = self._piece(random)
         if random.random() < 0.4:
-            ratio = 10 ** (random.uniform(-20, 6) / 20) * _rms(sound)
-            other = self._piece(random)
+            loudest_db = 6.0 if self._others is None else -3.0
+            ratio = 10 ** (random.uniform(loudest_db - 26, loudest_db) / 20) * _rms(sound)
+            other = (self._others or self)._piece(random)[1]
             sound = sound + other * float32(ratio / (_rms(other) + 1e-6))
         sound = self._filtered(sound, random)
-        # Ambience is published louder than a microphone in the field hears it.
-        level_db = float(np.clip(20 * np.log10(_rms(sound) + 1e-6) + random.normal(-6, 9), -70, -8))
-        sound = sound * float32(10 ** (level_db / 20) / (_rms(sound) + 1e-6))
-        return np.asarray(np.clip(sound, -1, 1), float32)
+        level_db = 20 * np.log10(_rms(sound) + 1e-6) + random.normal(self._place.level_db, self._place.spread_db)
+        sound = sound * float32(10 ** (float(np.clip(level_db, -70, -8)) / 20) / (_rms(sound) + 1e-6))
+        return row, np.asarray(np.clip(sound, -1, 1), float32)
 
-    def _piece(self, random: np.random.Generator) -> NDArray[float32]:
-        recording, start = self._seconds[random.choice(len(self._seconds), p=self._weights)]
+    def _piece(self, random: np.random.Generator) -> tuple[int, NDArray[float32]]:
+        row = int(np.searchsorted(self._summed, random.random() * self._summed[-1]))
+        recording, start = self._seconds[row]
         samples = self._recordings.recording(recording)
         speed = np.exp(random.uniform(-0.15, 0.15)) if random.random() < 0.4 else 1.0
         span = int(RATE_HZ * speed) + 2
@@ -103,8 +128,8 @@ class Views:
         if len(piece) < span:
             piece = np.resize(piece, span)
         if speed == 1.0:
-            return np.asarray(piece[:RATE_HZ], float32)
-        return np.asarray(np.interp(np.arange(RATE_HZ) * speed, np.arange(span), piece), float32)
+            return row, np.asarray(piece[:RATE_HZ], float32)
+        return row, np.asarray(np.interp(np.arange(RATE_HZ) * speed, np.arange(span), piece), float32)
 
     def _filtered(self, sound: NDArray[float32], random: np.random.Generator) -> NDArray[float32]:
         """Apply a random smooth equalisation, and at times a microphone's impulse response."""
@@ -112,7 +137,7 @@ class Views:
         spectrum = np.fft.rfft(sound, padded)
         octaves = np.log2(np.linspace(20, RATE_HZ / 2, len(spectrum)) / 20)
         knots = np.linspace(0, octaves[-1], 6)
-        tilt_db = random.normal(-0.8, 1.0) * knots
+        tilt_db = random.normal(self._place.tilt_db, 1.0) * knots
         spectrum *= 10 ** (np.interp(octaves, knots, tilt_db + random.normal(0, 3.0, 6)) / 20)
         if random.random() < 0.35:
             response = self._responses.recording(int(random.integers(len(self._responses.names))))[:8000] / 32768

@@ -60,6 +60,9 @@ class _Block(nn.Module):  # type: ignore[misc]
         return torch.relu(self.after_block_norm(out + self.shortcut(x) if self.adds else out))
 
 
+FEATURES = 168
+
+
 class SoundTeacher(nn.Module):  # type: ignore[misc]
     """One second ``[batch, 32000]`` at 32 kHz to a map of class logits ``[batch, 10, 16 (frequency), 9 (time)]``."""
 
@@ -83,19 +86,23 @@ class SoundTeacher(nn.Module):  # type: ignore[misc]
         self.load_state_dict({key.removeprefix("model."): value for key, value in state.items()})
         self.eval()
 
-    def _features(self, sound: Any) -> Any:
+    def _log_mel(self, sound: Any) -> Any:
         emphasised = sound[:, 1:] - 0.97 * sound[:, :-1]
         spectrum = torch.stft(emphasised, 4096, 500, 3072, self.window, center=True, return_complex=True)
         power = spectrum.real.square() + spectrum.imag.square()
         mel = torch.einsum("bft,fm->bmt", power, self.filters)
         return ((mel + 1e-5).log() + 4.5) / 5.0
 
+    def features(self, sound: Any) -> Any:
+        """Return the map that the logits are read from: ``[batch, 168, 16 (frequency), 9 (time)]``."""
+        return self.stages(self.in_c(self._log_mel(sound)[:, None]))
+
     def forward(self, sound: Any) -> Any:
         """Return the logit map; its mean over the last two axes are the class logits."""
-        return self.feed_forward(self.stages(self.in_c(self._features(sound)[:, None])))
+        return self.feed_forward(self.features(sound))
 
 
-def class_logits(teacher: SoundTeacher, sounds: Any, batch: int = 32) -> Any:
+def class_logits(teacher: SoundTeacher, sounds: Any, batch: int = 8) -> Any:
     """Return the teacher's class logits ``[n, 10]`` of numpy sounds ``[n, 32000]``."""
     with torch.inference_mode():
         parts = [teacher(torch.from_numpy(sounds[i : i + batch])).mean((2, 3)) for i in range(0, len(sounds), batch)]

@@ -1,0 +1,171 @@
+"""Encoders and heads as the graphs that ship, in float and int8, and what they say of every set there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy import float32, int64
+from numpy.typing import NDArray
+
+from edge_avsc.training.export import export
+from edge_avsc.training.fusion import best_temperature
+from edge_avsc.training.heads import Embedded, Fitted, Material, fit_head
+from edge_avsc.training.inference import Graph, Trio, softmax
+from edge_avsc.training.measure import Words
+from edge_avsc.training.picture_data import Pictures
+from edge_avsc.training.quantisation import quantise
+from edge_avsc.training.recordings import Windows
+from edge_avsc.training.spec import AUDIO, AUDIO_FEATURES, IMAGE, IMAGE_FEATURES
+
+DEVICES: tuple[Literal["cpu", "trt"], ...] = ("cpu", "trt")
+KINDS = ("", *(f".{device}" for device in DEVICES))  # "" is float
+PICTURE = (3, IMAGE.size_px, IMAGE.size_px)
+LOG_MEL = (AUDIO.columns, AUDIO.n_mels)
+EXAMPLES = 600
+
+Temperatures = dict[str, float]
+Answers = dict[str, dict[str, Words]]  # set -> modality state -> words
+
+
+@dataclass(frozen=True)
+class Version:
+    """One audio encoder and a head: the graphs of each kind, with temperatures fitted on the int8 ones for CPUs."""
+
+    trios: dict[str, Trio]
+    fitted: Fitted
+    temperature: Temperatures
+
+    def words(self, kind: str, audio: NDArray[float32] | None, image: NDArray[float32] | None) -> Words:
+        """Return what is said of embeddings ``[n, 128]``, either of which may be None."""
+        state = ("a" if audio is not None else "") + ("v" if image is not None else "")
+        logits, none = self.trios[kind].fused(audio, image)
+        return Words(softmax(logits / self.temperature[state]), none)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one kind of image encoder sees, float32 ``[n, 128]``: validation pictures, and windows (their mean)."""
+
+    pictures: NDArray[float32]
+    windows: NDArray[float32]
+
+
+def export_image(image: Any, pictures: Pictures, folder: Path, seed: int) -> dict[str, Graph]:
+    """Write the image encoder as ``image.onnx``, ``image.cpu.onnx`` and ``image.trt.onnx``; return them by kind."""
+    export(image, folder / "image.onnx", {"picture": PICTURE}, ["image_embedding"])
+    rows = np.random.default_rng(seed).choice(len(pictures.images), EXAMPLES, replace=False)
+    seen = pictures.inputs(rows)
+    for device in DEVICES:
+        quantise(folder / "image.onnx", folder / f"image.{device}.onnx", seen, device, float_convolutions=3)
+    return {kind: Graph(folder / f"image{kind}.onnx") for kind in KINDS}
+
+
+def sight(image: Graph, pictures: Pictures, windows: Windows) -> Sight:
+    """Return the embeddings of all pictures and windows."""
+    rows = np.arange(len(pictures.images))
+    parts = [image.rows(pictures.inputs(rows[i : i + 64])) for i in range(0, len(rows), 64)]
+    assert windows.pictures is not None
+    flat = image.rows(windows.pictures.reshape(-1, *PICTURE))
+    return Sight(np.concatenate(parts), flat.reshape(len(windows.labels), -1, flat.shape[1]).mean(1))
+
+
+def complete(
+    audio: Any,
+    image: Any,
+    images: dict[str, Graph],
+    pictures: NDArray[float32],
+    material: Material,
+    folder: Path,
+    seeds: tuple[int, ...],
+) -> list[Version]:
+    """Export and quantise an AudioClassifier's encoder into *folder*, and return a version with a head for each seed.
+
+    pictures: the int8 image encoder's embeddings of the validation pictures ``[n, 128]``.
+    """
+    import torch
+
+    folder.mkdir(parents=True, exist_ok=True)
+    export(audio.encoder, folder / "audio.onnx", {"log_mel": LOG_MEL}, ["audio_embedding"])
+    heard = material.seconds.log_mel
+    chosen = np.random.default_rng(seeds[0]).choice(len(heard), EXAMPLES, replace=False)
+    for device in DEVICES:
+        quantise(folder / "audio.onnx", folder / f"audio.{device}.onnx", heard[chosen], device, float_convolutions=1)
+    audios = {kind: Graph(folder / f"audio{kind}.onnx") for kind in KINDS}
+    strange = audios[".cpu"].rows(material.strange.log_mel.astype(float32))
+    embedded = Embedded(
+        seconds=torch.from_numpy(audios[".cpu"].rows(heard)),
+        strange=torch.from_numpy(strange),
+        pictures=torch.from_numpy(pictures),
+    )
+    versions = []
+    for seed in seeds:
+        fitted = fit_head(audio, image, embedded, material, seed)
+        path = folder / ("fusion.onnx" if seed == seeds[0] else f"fusion_{seed}.onnx")
+        _export_head(fitted.head, path)
+        trios = {kind: Trio(audios[kind], images[kind], Graph(path)) for kind in KINDS}
+        versions.append(Version(trios, fitted, _temperatures(trios[".cpu"], fitted, strange, pictures)))
+    return versions
+
+
+def _export_head(head: Any, path: Path) -> None:
+    inputs: dict[str, tuple[int, ...]] = {
+        "audio_embedding": (AUDIO_FEATURES,),
+        "image_embedding": (IMAGE_FEATURES,),
+        "present": (2,),
+    }
+    export(head, path, inputs, ["logits", "none_logit"])
+
+
+def _temperatures(trio: Trio, fitted: Fitted, sounds: NDArray[float32], pictures: NDArray[float32]) -> Temperatures:
+    audio, image = sounds[fitted.pairs.sounds], pictures[fitted.pairs.pictures]
+    states = {"av": (audio, image), "a": (audio, None), "v": (None, image)}
+    return {
+        state: round(best_temperature(trio.fused(*both)[0], fitted.pairs.labels), 3) for state, both in states.items()
+    }
+
+
+@dataclass(frozen=True)
+class Tests:
+    """The labelled windows: with sound, ten classes; with both, of street traffic; and the fold of each."""
+
+    sound: Windows
+    joint: Windows
+    sound_folds: NDArray[int64]
+    joint_folds: NDArray[int64]
+
+
+def answers(whole: Version, folds: list[Version], kind: str, seen: Sight, tests: Tests, material: Material) -> Answers:
+    """Return the words of one kind of graph about every set, labelled windows only by who learnt nothing there."""
+    strange = whole.trios[kind].audio.rows(material.strange.log_mel.astype(float32))
+    audio, image = strange[whole.fitted.pairs.sounds], seen.pictures[whole.fitted.pairs.pictures]
+    kept_out = whole.trios[kind].audio.rows(material.kept_out.log_mel)
+    return {
+        "miniplaces_val": {"v": whole.words(kind, None, seen.pictures)},
+        "tau_sound": _out_of_fold(folds, kind, tests.sound.log_mel, None, tests.sound_folds),
+        "tau_joint": _out_of_fold(folds, kind, tests.joint.log_mel, seen.windows, tests.joint_folds),
+        "class_pairs_kept_out": {
+            "a": whole.words(kind, audio, None),
+            "v": whole.words(kind, None, image),
+            "av": whole.words(kind, audio, image),
+        },
+        "kept_out_sound": {"a": whole.words(kind, kept_out, None)},
+    }
+
+
+def _out_of_fold(
+    versions: list[Version], kind: str, log_mel: NDArray[float32], image: NDArray[float32] | None, folds: NDArray[int64]
+) -> dict[str, Words]:
+    states = ("a",) if image is None else ("a", "v", "av")
+    said = {state: Words(np.empty((len(folds), 10)), np.empty(len(folds))) for state in states}
+    for fold, version in enumerate(versions):
+        rows = folds == fold
+        if not rows.any():
+            continue
+        audio = version.trios[kind].audio.rows(log_mel[rows])
+        for state, words in said.items():
+            part = version.words(kind, audio if "a" in state else None, image[rows] if "v" in state else None)  # type: ignore[index]
+            words.probabilities[rows], words.none[rows] = part.probabilities, part.none
+    return said
