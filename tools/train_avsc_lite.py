@@ -46,7 +46,8 @@ def main() -> None:
 def _side_by_side() -> None:
     command = [sys.executable, *sys.argv]
     halves = [subprocess.Popen([*command, "--steps", *steps], env={**os.environ, **MEMORY}) for steps in HALVES]
-    if any([half.wait() for half in halves]):
+    codes = [half.wait() for half in halves]
+    if any(codes):
         raise SystemExit("A half of the training failed; its message stands above. Start anew to go on from there.")
 
 

@@ -10,22 +10,25 @@ from edge_avsc.bundle import Bundle
 _CARD = """# avsc-lite
 
 Which of ten urban scenes is heard and seen, from 1 s of sound and two pictures, or from either alone.
-{parameters:.2f} M parameters, {megabytes:.2f} MB (int8), {macs:.0f} M multiply-adds a picture and {sound_macs:.0f} M a window of sound. Weights:
-CC BY-NC 4.0 (`models/LICENSE`), apart from the code: what taught them is research data. Every figure was written by the
-training run (`tools/train_avsc_lite.py`); `bundle.yaml` has more.
+{parameters:.2f} M parameters, {megabytes:.2f} MB (int8); multiply-adds: {macs:.0f} M a picture, {sound_macs:.0f} M for
+the sound of a window.
+Weights: CC BY-NC 4.0 (`models/LICENSE`), apart from the code: what taught them is research data. Every figure was
+written by the training run (`tools/train_avsc_lite.py`); `bundle.yaml` has more.
 
 | | n | accuracy | 95 % | log-loss | calibration error |
 |---|---|---|---|---|---|
 {rows}
 
-- *Recordings* are of TAU Urban (and five of Montevideo), cut into windows of 1 s. **The shipped audio encoder learnt from
-  all of them**, so `edge-avsc evaluate` on those recordings is no test of it. What stands here is cross-validated: {folds}
-  encoders, made alike, each of which learnt nothing at the locations that it is measured on (nor had their level or
-  spectrum set the range of the augmentation by more than an average over all). The image encoder saw none of them.
+- *Recordings* are of TAU Urban (and five of Montevideo), in windows of 1 s. **The shipped audio encoder learnt from all
+  of them**, so `edge-avsc evaluate` on those recordings is no test of it. What stands here is cross-validated: {folds}
+  encoders, made alike, each of which learnt nothing at the locations that it is measured on. One thing each knew of all
+  recordings: how quiet and how dull they are on average, which set the range of the sound's augmentation. The image
+  encoder learnt nothing from them.
 - *Class pairs* are kept-out pictures and sounds of the same class, where the sound's class is drawn from the teacher's
   word; no recording of both was there but of street traffic. Temperatures and fusion were fitted on them.
-- Intervals: bootstrap over locations ({locations_sound} with sound in ten classes, {locations_joint} with both; over pictures in the first row). Recordings
-  with both are of one class only, which shows bias as much as skill. Calibration error: ten bins of equal mass.
+- Intervals: bootstrap over locations ({locations_sound} with sound in ten classes, {locations_joint} with both),
+  over pictures in the first row. Recordings with both are of one class only, which shows bias as much as skill. Calibration error:
+  ten bins of equal mass.
 
 ![Confusion in percent of each class](confusion.png)
 ![Share of right answers over confidence](reliability.png)
@@ -33,10 +36,10 @@ training run (`tools/train_avsc_lite.py`); `bundle.yaml` has more.
 - Pictures, recall of each group: {recall}.
   Of the four categories that are the very scene (not a similar one): {direct:.1%}.
 - Sound, recall of each class (recordings): {heard}.
-- "None of ours": AUROC {auroc:.3f} on pictures; the threshold lets {alarms:.1%} of our own pictures raise a false alarm, and
-  finds {found:.0%} of the others. From sound alone it only knows lone events (AUROC {event_auroc:.3f}), not other places.
+- "None of ours": AUROC {auroc:.3f} on pictures; at {alarms:.1%} false alarms {found:.0%} of others are found.
+  From sound alone it only knows lone events (AUROC {event_auroc:.3f}), not other places.
 - Called street traffic though of another class: {traffic}.
-- Sound against its teacher on {kept_out} kept-out seconds: {agrees:.1%} the same label, mean divergence {teacher_kl:.2f}.
+- Sound against its teacher on {kept_out} kept-out seconds: {agrees:.1%} the same label, divergence {teacher_kl:.2f}.
 - Fusion: {shipped}. Log-loss on class pairs, each half judged by a fit on the other: product of experts {product:.3f},
   trained head {trained:.3f}.
 - Mean confidence on class pairs: sound {confidence_a:.2f}, pictures {confidence_v:.2f}, both {confidence_av:.2f}.
@@ -44,7 +47,8 @@ training run (`tools/train_avsc_lite.py`); `bundle.yaml` has more.
   Golden values hold within {tolerance}.
 - Heads and calibration with another seed: the figures move by at most {seeds:.1%} ({seed_path}).
 - One CPU thread, median: picture {image_ms:.2f} ms, sound {audio_ms:.2f} ms, fusion {fusion_ms:.3f} ms.
-- Trained for {picture_steps} steps on pictures and {sound_steps} on sound ({picture_minutes:.0f} and {sound_minutes:.0f} minutes on a shared machine).
+- Trained for {picture_steps} steps on pictures and {sound_steps} on sound ({picture_minutes:.0f} and {sound_minutes:.0f}
+  minutes, on a machine that others used too).
 
 ## Clips, one by one
 Real clips that nothing was learnt from (but the last, whose smaller version's sound is among the recordings); what the

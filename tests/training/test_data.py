@@ -4,13 +4,13 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("tqdm")
 
-from edge_avsc.training.classes import GROUPS, LABELS, group_of
+from edge_avsc.training.classes import GROUPS, LABELS, NONE, group_of
 from edge_avsc.training.golden import golden_inputs
-from edge_avsc.training.measure import auroc
-from edge_avsc.training.pictures import augmented
+from edge_avsc.training.pictures import augmented, group_shares, view_px
 from edge_avsc.training.recordings import window_columns
 from edge_avsc.training.schedule import cosine
 from edge_avsc.training.sound_data import RATE_HZ, Recordings, Views, seconds_of
+from edge_avsc.training.spec import IMAGE
 
 
 def recordings(*lengths: int) -> Recordings:
@@ -34,20 +34,43 @@ def test_seconds_cover_whole_seconds_and_short_recordings() -> None:
 def test_views_are_whole_finite_seconds_and_the_same_for_a_seed() -> None:
     views = Views(recordings(RATE_HZ * 3, 2000), recordings(9000, 300), np.ones(4))
     draws = [[views.draw(random) for _ in range(20)] for random in (np.random.default_rng(1), np.random.default_rng(1))]
-    assert np.array_equal(draws[0], draws[1])
-    assert np.isfinite(draws[0]).all()
-    assert np.shape(draws[0]) == (20, RATE_HZ)
-    assert np.abs(draws[0]).max() <= 1
+    rows, sounds = zip(*draws[0], strict=True)
+    assert np.array_equal(sounds, [sound for _, sound in draws[1]])
+    assert np.isfinite(sounds).all()
+    assert np.shape(sounds) == (20, RATE_HZ)
+    assert np.abs(sounds).max() <= 1
+    assert set(rows) == {0, 1, 2, 3}
+
+
+def test_what_is_mixed_into_views_is_never_louder_than_they_are() -> None:
+    loud, quiet = (Recordings(np.full(RATE_HZ, level, np.int16), np.array([0, RATE_HZ]), ["x"]) for level in (20, 2000))
+    responses = recordings(300)
+    views = Views(loud, responses, others=Views(quiet, responses))
+    assert {views.draw(np.random.default_rng(i))[0] for i in range(20)} == {0}
 
 
 def test_augmented_pictures_keep_shape_and_range() -> None:
     random = np.random.default_rng(1)
     image = random.integers(0, 255, (128, 128, 3), np.uint8)
-    for _ in range(30):
-        view = augmented(image, random)
-        assert view.shape == image.shape
+    for size in (96, 128, 160) * 10:
+        view = augmented(image, random, size)
+        assert view.shape == (size, size, 3)
         assert view.dtype == np.float32
         assert 0 <= view.min() <= view.max() <= 255
+
+
+def test_views_grow_to_the_size_of_the_product() -> None:
+    sizes = [view_px(done) for done in (0.0, 0.3, 0.9, 1.0)]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == IMAGE.size_px
+
+
+def test_rare_groups_are_shown_more_often_and_strangers_as_they_are() -> None:
+    counts = np.array([10, 10, 10, 40, 40, 40, 10, 40, 200])
+    shares = group_shares(np.repeat(np.arange(len(counts)), counts))
+    assert shares.sum() == pytest.approx(1.0)
+    assert shares[NONE] == pytest.approx(0.5)
+    assert shares[3] == pytest.approx(2 * shares[0])
 
 
 def test_windows_of_a_recording_are_its_whole_seconds() -> None:
@@ -60,14 +83,8 @@ def test_windows_of_a_recording_are_its_whole_seconds() -> None:
 def test_golden_inputs_are_generated_alike_each_time() -> None:
     one, two = golden_inputs(), golden_inputs()
     assert one["log_mel"].shape == (8, 37, 128)
-    assert one["picture"].shape == (8, 3, 128, 128)
+    assert one["picture"].shape == (8, 3, IMAGE.size_px, IMAGE.size_px)
     assert all(np.array_equal(one[key], two[key]) for key in one)
-
-
-def test_auroc_of_perfect_and_useless_scores() -> None:
-    positive = np.array([False, False, True, True])
-    assert auroc(np.array([0.0, 1.0, 2.0, 3.0]), positive) == 1
-    assert auroc(np.array([3.0, 0.0, 1.0, 2.0]), positive) == 0.5
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing() -> None:

@@ -10,7 +10,7 @@ pytest.importorskip("onnx")
 import onnx
 import torch
 
-from edge_avsc.training.export import IR, OPSET, export
+from edge_avsc.training.export import IR, OPSET, export, macs_of
 from edge_avsc.training.inference import Graph
 from edge_avsc.training.networks import AudioClassifier, AudioEncoder, SameConv
 
@@ -46,8 +46,16 @@ def test_the_audio_encoder_is_the_same_as_onnx_for_any_batch(tmp_path: Path) -> 
 
 
 def test_pooling_the_logit_map_gives_the_logits_of_the_pooled_embedding() -> None:
-    model = AudioClassifier(AudioEncoder(), 10).eval()
+    model = AudioClassifier(AudioEncoder(), 10, 7).eval()
     x = torch.randn(2, 37, 128)
     with torch.no_grad():
-        torch.testing.assert_close(model.dense(x).mean((2, 3)), model(x), rtol=1e-4, atol=1e-4)
-        assert model.dense(x).shape == (2, 10, 5, 8)
+        maps, hints = model.dense(x)
+        torch.testing.assert_close(maps.mean((2, 3)), model(x), rtol=1e-4, atol=1e-4)
+    assert maps.shape == (2, 10, 5, 8)
+    assert hints.shape == (2, 7, 5, 8)
+
+
+def test_multiply_adds_of_a_convolution_and_a_matrix_are_counted(tmp_path: Path) -> None:
+    layers = (torch.nn.Conv2d(2, 3, 3, padding=1), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    export(torch.nn.Sequential(*layers, torch.nn.Linear(3, 5)), tmp_path / "x.onnx", {"x": (2, 4, 4)}, ["y"])
+    assert macs_of(tmp_path / "x.onnx") == 2 * 3 * 9 * 16 + 3 * 5

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("tqdm")
+
+from edge_avsc.training.classes import LABELS
+from edge_avsc.training.measure import (
+    Words,
+    apart,
+    as_groups,
+    auroc,
+    calibration_error,
+    confusion,
+    interval,
+    on_windows,
+    reliability,
+)
+
+
+def words(labels: list[int], confidence: float) -> Words:
+    rest = (1 - confidence) / (len(LABELS) - 1)
+    probabilities = np.full((len(labels), len(LABELS)), rest)
+    probabilities[np.arange(len(labels)), labels] = confidence
+    return Words(probabilities, np.zeros(len(labels)))
+
+
+def test_auroc_of_perfect_and_useless_scores() -> None:
+    positive = np.array([False, False, True, True])
+    assert auroc(np.array([0.0, 1.0, 2.0, 3.0]), positive) == 1
+    assert auroc(np.array([3.0, 0.0, 1.0, 2.0]), positive) == 0.5
+
+
+def test_calibration_error_is_how_far_confidence_is_from_the_share_right() -> None:
+    said = words([0] * 100, 0.9)
+    labels = np.array(([0] * 9 + [1]) * 10)
+    assert calibration_error(said.probabilities, labels) == pytest.approx(0.0, abs=0.07)
+    assert calibration_error(said.probabilities, np.ones(100, np.int64)) == pytest.approx(0.9)
+    assert reliability(said.probabilities, labels)[:, 2].sum() == pytest.approx(1.0)
+
+
+def test_confusion_counts_what_is_called_what() -> None:
+    table = confusion(np.array([1, 1, 0]), np.array([0, 0, 2]))
+    assert table[0, 1] == 2
+    assert table[2, 0] == 1
+    assert table.sum() == 3
+
+
+def test_metro_and_tram_count_as_bus_for_pictures() -> None:
+    said = words([LABELS.index("metro"), LABELS.index("tram")], 0.8)
+    grouped = as_groups(said.probabilities)
+    assert (grouped.argmax(1) == LABELS.index("bus")).all()
+    np.testing.assert_allclose(grouped.sum(1), 1)
+
+
+def test_exports_are_apart_by_flips_and_divergence() -> None:
+    one, other = words([0, 1, 2, 3], 0.8), words([0, 1, 2, 4], 0.8)
+    assert apart(one, one)["label_flips"] == apart(one, one)["kl"] == 0
+    found = apart(one, other)
+    assert found["label_flips"] == 0.25
+    assert found["kl"] > 0.1
+
+
+def test_intervals_draw_whole_units() -> None:
+    right = np.array([1.0] * 50 + [0.0] * 50)
+
+    def share(drawn: np.ndarray) -> float:  # type: ignore[type-arg]
+        return float(right[drawn].mean())
+
+    narrow, wide = interval(np.arange(100), share), interval(np.repeat([0, 1], 50), share)
+    assert wide == [0.0, 1.0]
+    assert 0.3 < narrow[0] < 0.5 < narrow[1] < 0.7
+
+
+def test_windows_are_scored_by_window_and_by_recording() -> None:
+    said, labels = words([0, 0, 1, 1, 1, 0], 0.7), np.array([0, 0, 0, 1, 1, 1])
+    scores = on_windows(said, labels, np.array([0, 0, 0, 1, 1, 1]), np.array(["here"] * 3 + ["there"] * 3))
+    assert scores["accuracy"] == pytest.approx(4 / 6, abs=1e-3)
+    assert scores["recordings_right"] == 1.0
+    assert scores["recall"] == {"airport": pytest.approx(2 / 3, abs=1e-3), "bus": pytest.approx(2 / 3, abs=1e-3)}
