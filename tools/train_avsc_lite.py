@@ -31,11 +31,15 @@ def main() -> None:
     parser.add_argument("--long", action="store_true", help="learn for hours, not for one")
     parser.add_argument("--picture-minutes", type=float, help="at most so long for the pictures")
     parser.add_argument("--sound-minutes", type=float, help="at most so long for the unlabelled sound")
+    parser.add_argument("--adapt-minutes", type=float, help="at most so long for each fold of the recordings")
+    parser.add_argument("--from-bundle", type=Path, help="an earlier bundle whose sound is learnt on from")
     given = parser.parse_args()
     if given.steps is None:
         _side_by_side()
-    plan = (LONG if given.long else SHORT).within(given.picture_minutes, given.sound_minutes)
-    workshop = Workshop(given.data, given.work, plan, tuple(given.more_sound))
+    plan = (LONG if given.long else SHORT).within(
+        picture_minutes=given.picture_minutes, sound_minutes=given.sound_minutes, adapt_minutes=given.adapt_minutes
+    )
+    workshop = Workshop(given.data, given.work, plan, tuple(given.more_sound), given.from_bundle)
     for step in given.steps or ("bundle",):
         if step == "bundle":
             workshop.bundle(given.out, _commit())

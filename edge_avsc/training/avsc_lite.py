@@ -10,12 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from numpy import float64, int64
+from numpy import float32, float64, int64
 from numpy.typing import NDArray
 
 from edge_avsc.training import experts, pictures, sounds
 from edge_avsc.training.bundling import Ingredients, write_bundle
 from edge_avsc.training.classes import LABELS
+from edge_avsc.training.earlier import take_up_sound
 from edge_avsc.training.experts import Weights
 from edge_avsc.training.folds import FOLDS, folds_of
 from edge_avsc.training.heads import Material
@@ -41,20 +42,17 @@ class Plan:
 
     picture_epochs: float = 30.0
     picture_minutes: float = 60.0
-    sound_shards: int = 10
+    sound_shards: int = 9
     sound_epochs: float = 30.0
     sound_minutes: float = 36.0
-    field_shards: int = 4
+    field_shards: int = 2
     adapt_steps: int = 500
+    adapt_minutes: float = 3.0
     seed: int = 1
 
-    def within(self, picture_minutes: float | None, sound_minutes: float | None) -> Plan:
-        """Return the plan with other bounds, where they are given."""
-        return replace(
-            self,
-            picture_minutes=self.picture_minutes if picture_minutes is None else picture_minutes,
-            sound_minutes=self.sound_minutes if sound_minutes is None else sound_minutes,
-        )
+    def within(self, **minutes: Any) -> Plan:
+        """Return the plan with other bounds, where they are given (not None)."""
+        return replace(self, **{name: value for name, value in minutes.items() if value is not None})
 
 
 SHORT = Plan()
@@ -66,6 +64,7 @@ LONG = Plan(
     sound_minutes=400.0,
     field_shards=10,
     adapt_steps=1500,
+    adapt_minutes=20.0,
 )
 
 
@@ -82,11 +81,13 @@ class Workshop:
     """Data, steps and their results.
 
     data: the folder of recordings, pictures and teachers. work: where results between steps are kept.
-    more_sound: further folders of unlabelled sound.
+    more_sound: further folders of unlabelled sound. earlier: a bundle whose sound is learnt on from, if not anew.
     """
 
-    def __init__(self, data: Path, work: Path, plan: Plan, more_sound: tuple[Path, ...] = ()) -> None:
-        self.data, self.work, self.plan, self.more_sound = data, work, plan, more_sound
+    def __init__(
+        self, data: Path, work: Path, plan: Plan, more_sound: tuple[Path, ...] = (), earlier: Path | None = None
+    ) -> None:
+        self.data, self.work, self.plan, self.more_sound, self.earlier = data, work, plan, more_sound, earlier
         work.mkdir(parents=True, exist_ok=True)
         # One thread each: two runs side by side then use two cores, and results do not depend on the machine's number.
         torch.set_num_threads(1)
@@ -167,6 +168,8 @@ class Workshop:
         torch.manual_seed(plan.seed)
         path, minutes = self.work / "sounds.pt", plan.sound_minutes
         model, lessons = self._audio_classifier(), self.lessons()
+        if self.earlier is not None and not path.is_file():
+            take_up_sound(model, self.earlier, lessons.log_mel[:1024].astype(float32))
         sounds.train(model, lessons, path, epochs=plan.sound_epochs, minutes=minutes, seed=plan.seed)
 
     def adapt(self) -> None:
@@ -177,7 +180,16 @@ class Workshop:
             load_average(model, self.work / "sounds.pt")
             rows = np.flatnonzero(field.folds != fold) if fold is not None else np.arange(len(field.folds))
             lessons, labels, path = field.lessons.only(rows), field.labels[rows], self._adapted(fold)
-            sounds.adapt(model, known, lessons, labels, path, steps=self.plan.adapt_steps, seed=self.plan.seed)
+            sounds.adapt(
+                model,
+                known,
+                lessons,
+                labels,
+                path,
+                steps=self.plan.adapt_steps,
+                minutes=self.plan.adapt_minutes,
+                seed=self.plan.seed,
+            )
 
     def _adapted(self, fold: int | None) -> Path:
         return self.work / ("sounds_all.pt" if fold is None else f"sounds_without_{fold}.pt")

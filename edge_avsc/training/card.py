@@ -27,8 +27,8 @@ written by the training run (`tools/train_avsc_lite.py`); `bundle.yaml` has more
 - *Class pairs* are kept-out pictures and sounds of the same class, where the sound's class is drawn from the teacher's
   word; no recording of both was there but of street traffic. Temperatures and fusion were fitted on them.
 - Intervals: bootstrap over locations ({locations_sound} with sound in ten classes, {locations_joint} with both),
-  over pictures in the first row. Recordings with both are of one class only, which shows bias as much as skill. Calibration error:
-  ten bins of equal mass.
+  over pictures in the first row. Recordings with both are of one class only, which shows bias as much as skill.
+  Calibration error: ten bins of equal mass.
 
 ![Confusion in percent of each class](confusion.png)
 ![Share of right answers over confidence](reliability.png)
@@ -47,8 +47,8 @@ written by the training run (`tools/train_avsc_lite.py`); `bundle.yaml` has more
   Golden values hold within {tolerance}.
 - Heads and calibration with another seed: the figures move by at most {seeds:.1%} ({seed_path}).
 - One CPU thread, median: picture {image_ms:.2f} ms, sound {audio_ms:.2f} ms, fusion {fusion_ms:.3f} ms.
-- Trained for {picture_steps} steps on pictures and {sound_steps} on sound ({picture_minutes:.0f} and {sound_minutes:.0f}
-  minutes, on a machine that others used too).
+- Trained for {picture_steps} steps on pictures and {sound_steps} on sound
+  ({picture_minutes:.0f} and {sound_minutes:.0f} minutes, on a machine that others used too).
 
 ## Clips, one by one
 Real clips that nothing was learnt from (but the last, whose smaller version's sound is among the recordings); what the

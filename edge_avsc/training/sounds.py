@@ -104,7 +104,7 @@ def _halved(values: NDArray[Any]) -> NDArray[Any]:
 def train(model: Any, data: Lessons, path: Path, *, epochs: float, minutes: float, seed: int) -> None:
     """Train *model* (an AudioClassifier) in place; the run is saved in *path* and resumed from there."""
     steps = round(epochs * len(data.log_mel) / BATCH)
-    random, run, scale = _start(model, data, path, lr=2e-3, steps=steps, minutes=minutes, seed=seed)
+    random, run, scale = _start(model, data, path, lr=1.5e-3, steps=steps, minutes=minutes, seed=seed)
     while run.done() < 1:
         order = random.permutation(len(data.log_mel))
         for start in range(0, len(order) - BATCH + 1, BATCH):
@@ -116,14 +116,22 @@ def train(model: Any, data: Lessons, path: Path, *, epochs: float, minutes: floa
 
 
 def adapt(
-    model: Any, data: Lessons, field: Lessons, labels: NDArray[int64], path: Path, *, steps: int, seed: int
+    model: Any,
+    data: Lessons,
+    field: Lessons,
+    labels: NDArray[int64],
+    path: Path,
+    *,
+    steps: int,
+    minutes: float,
+    seed: int,
 ) -> None:
     """Fine-tune *model* in place on lessons from the *field*, half of each batch, and *data* that it knows already.
 
     labels: the class of each view of *field*. They are heeded as if all classes were equally frequent there (logit
     adjustment, Menon et al. 2021), so that what is rare in the field does not become unlikely.
     """
-    random, run, scale = _start(model, data, path, lr=8e-4, steps=steps, minutes=60.0, seed=seed)
+    random, run, scale = _start(model, data, path, lr=8e-4, steps=steps, minutes=minutes, seed=seed)
     counts = np.bincount(labels, minlength=len(LABELS)) + 0.5
     shares = torch.log(torch.from_numpy(counts / counts.sum()).float())
     wanted = torch.from_numpy(labels)

@@ -63,7 +63,7 @@ def test_exports_are_apart_by_flips_and_divergence() -> None:
 def test_intervals_draw_whole_units() -> None:
     right = np.array([1.0] * 50 + [0.0] * 50)
 
-    def share(drawn: np.ndarray) -> float:  # type: ignore[type-arg]
+    def share(drawn: np.ndarray) -> float:
         return float(right[drawn].mean())
 
     narrow, wide = interval(np.arange(100), share), interval(np.repeat([0, 1], 50), share)

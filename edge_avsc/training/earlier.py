@@ -1,0 +1,78 @@
+"""Take up what an earlier bundle learnt: its int8 weights as the first weights of a new run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy import float32
+from numpy.typing import NDArray
+from torch import nn
+
+
+def take_up_sound(model: Any, bundle: Path, log_mel: NDArray[float32]) -> None:
+    """Put the audio encoder and the sound's linear head of *bundle* into *model*, an AudioClassifier.
+
+    A bundle has its batch norms folded into the convolutions. They are unfolded by what they would have seen of
+    *log_mel* ``[n, 37, 128]``, so that the network says the same and learns on as if it had never stopped.
+    """
+    found = _convolutions(bundle / "audio.cpu.onnx")
+    shortcuts = [pair for name, pair in found if "shortcut" in name]
+    normed = [pair for name, pair in found if "shortcut" not in name]
+    modules = list(model.encoder.modules())
+    norms = [module for module in modules if isinstance(module, nn.BatchNorm2d)]
+    plain = [module.shortcut for module in modules if isinstance(getattr(module, "shortcut", None), nn.Conv2d)]
+    main = [module for module in modules if isinstance(module, nn.Conv2d) and module.bias is None]
+    with torch.no_grad():
+        for convolution, (weight, bias) in zip(plain, shortcuts, strict=True):
+            convolution.weight.copy_(weight)
+            convolution.bias.copy_(bias)
+        for convolution, norm, (weight, bias) in zip(main, norms, normed, strict=True):
+            convolution.weight.copy_(weight)
+            norm.bias.copy_(bias)
+        _unfold(model, norms, torch.from_numpy(log_mel))
+        head = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(bundle / "fusion.onnx").graph.initializer}
+        model.head.weight.copy_(torch.from_numpy(head["sound.weight"].copy()))
+        model.head.bias.copy_(torch.from_numpy(head["sound.bias"].copy()))
+
+
+def _unfold(model: Any, norms: list[Any], log_mel: Any) -> None:
+    seen: dict[Any, tuple[Any, Any]] = {}
+
+    def look(norm: Any, inputs: tuple[Any, ...]) -> None:
+        seen[norm] = (inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3)))
+
+    hooks = [norm.register_forward_pre_hook(look) for norm in norms]
+    model.eval()
+    model(log_mel)
+    for hook in hooks:
+        hook.remove()
+    for norm, (mean, variance) in seen.items():
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+        norm.weight.copy_(torch.sqrt(variance + norm.eps))
+        norm.bias.add_(mean)
+
+
+def _convolutions(path: Path) -> list[tuple[str, tuple[Any, Any]]]:
+    """Return each convolution's weight's name, weight and bias, in the order in which they run."""
+    graph = onnx.load(path).graph
+    stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    values = dict(stored)
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and all(name in stored for name in node.input):
+            quantised, scale, zero = (stored[name] for name in node.input)
+            shape = (-1, *[1] * (quantised.ndim - 1))
+            whole = quantised.astype(float32) - zero.astype(float32).reshape(shape)
+            values[node.output[0]] = whole * scale.reshape(shape)
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    return [
+        (node.input[1], (_tensor(values[node.input[1]]), _tensor(values[node.input[2]]))) for node in convolutions
+    ]
+
+
+def _tensor(values: NDArray[Any]) -> Any:
+    return torch.from_numpy(np.array(values, float32))

@@ -1,0 +1,28 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+import torch
+
+from edge_avsc.training.earlier import take_up_sound
+from edge_avsc.training.inference import Graph
+from edge_avsc.training.networks import AudioClassifier, AudioEncoder
+
+BUNDLE = Path(__file__).resolve().parents[2] / "models" / "avsc-lite"
+
+
+def test_a_new_run_starts_where_a_bundle_ended_and_learns_on_with_its_norms_awake() -> None:
+    log_mel = (np.random.default_rng(1).standard_normal((64, 37, 128)) * 0.6 + 0.5).astype(np.float32)
+    model = AudioClassifier(AudioEncoder(), 10, 7)
+    take_up_sound(model, BUNDLE, log_mel)
+    wanted = Graph(BUNDLE / "audio.cpu.onnx").rows(log_mel)
+    spread = wanted.std()
+    for training in (False, True):
+        model.encoder.train(training)
+        with torch.no_grad():
+            found = model.encoder(torch.from_numpy(log_mel)).numpy()
+        assert np.abs(found - wanted).mean() < 0.1 * spread
