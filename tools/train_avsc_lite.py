@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--picture-minutes", type=float, help="at most so long for the pictures")
     parser.add_argument("--sound-minutes", type=float, help="at most so long for the unlabelled sound")
     parser.add_argument("--adapt-minutes", type=float, help="at most so long for each fold of the recordings")
-    parser.add_argument("--from-bundle", type=Path, help="an earlier bundle whose sound is learnt on from")
+    parser.add_argument("--from-bundle", type=Path, help="an earlier bundle to learn on from")
     given = parser.parse_args()
     if given.steps is None:
         _side_by_side()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge_avsc.training import experts, pictures, sounds
 from edge_avsc.training.bundling import Ingredients, write_bundle
 from edge_avsc.training.classes import LABELS
-from edge_avsc.training.earlier import take_up_sound
+from edge_avsc.training.earlier import take_up_pictures, take_up_sound
 from edge_avsc.training.experts import Weights
 from edge_avsc.training.folds import FOLDS, folds_of
 from edge_avsc.training.heads import Material
@@ -81,7 +81,7 @@ class Workshop:
     """Data, steps and their results.
 
     data: the folder of recordings, pictures and teachers. work: where results between steps are kept.
-    more_sound: further folders of unlabelled sound. earlier: a bundle whose sound is learnt on from, if not anew.
+    more_sound: further folders of unlabelled sound. earlier: a bundle to learn on from, if not anew.
     """
 
     def __init__(
@@ -132,15 +132,17 @@ class Workshop:
     def pictures(self) -> None:
         """Fine-tune the image encoder."""
         torch.manual_seed(self.plan.seed)
-        model = self._image_classifier()
-        plan = self.plan
+        plan, path, model = self.plan, self.work / "pictures.pt", self._image_classifier()
+        if self.earlier is not None and not path.is_file():
+            take_up_pictures(model, self.earlier)
         pictures.train(
             model,
             self.train_pictures,
-            self.work / "pictures.pt",
+            path,
             epochs=plan.picture_epochs,
             minutes=plan.picture_minutes,
             seed=plan.seed,
+            anew=self.earlier is None,
         )
 
     def lessons(self) -> sounds.Lessons:

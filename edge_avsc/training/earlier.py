@@ -13,13 +13,24 @@ from numpy.typing import NDArray
 from torch import nn
 
 
+def take_up_pictures(model: Any, bundle: Path) -> None:
+    """Put the image encoder and the pictures' linear head of *bundle* into *model*, an ImageClassifier."""
+    convolutions = [module for module in model.encoder.modules() if isinstance(module, nn.Conv2d)]
+    layers = [*convolutions, model.encoder.projection]
+    with torch.no_grad():
+        for layer, (_, (weight, bias)) in zip(layers, _layers(bundle / "image.cpu.onnx"), strict=True):
+            layer.weight.copy_(weight)
+            layer.bias.copy_(bias)
+        _take_up_head(model, bundle, "picture")
+
+
 def take_up_sound(model: Any, bundle: Path, log_mel: NDArray[float32]) -> None:
     """Put the audio encoder and the sound's linear head of *bundle* into *model*, an AudioClassifier.
 
     A bundle has its batch norms folded into the convolutions. They are unfolded by what they would have seen of
     *log_mel* ``[n, 37, 128]``, so that the network says the same and learns on as if it had never stopped.
     """
-    found = _convolutions(bundle / "audio.cpu.onnx")
+    found = _layers(bundle / "audio.cpu.onnx")
     shortcuts = [pair for name, pair in found if "shortcut" in name]
     normed = [pair for name, pair in found if "shortcut" not in name]
     modules = list(model.encoder.modules())
@@ -34,9 +45,13 @@ def take_up_sound(model: Any, bundle: Path, log_mel: NDArray[float32]) -> None:
             convolution.weight.copy_(weight)
             norm.bias.copy_(bias)
         _unfold(model, norms, torch.from_numpy(log_mel))
-        head = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(bundle / "fusion.onnx").graph.initializer}
-        model.head.weight.copy_(torch.from_numpy(head["sound.weight"].copy()))
-        model.head.bias.copy_(torch.from_numpy(head["sound.bias"].copy()))
+        _take_up_head(model, bundle, "sound")
+
+
+def _take_up_head(model: Any, bundle: Path, name: str) -> None:
+    stored = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(bundle / "fusion.onnx").graph.initializer}
+    model.head.weight.copy_(_tensor(stored[f"{name}.weight"]))
+    model.head.bias.copy_(_tensor(stored[f"{name}.bias"]))
 
 
 def _unfold(model: Any, norms: list[Any], log_mel: Any) -> None:
@@ -57,8 +72,8 @@ def _unfold(model: Any, norms: list[Any], log_mel: Any) -> None:
         norm.bias.add_(mean)
 
 
-def _convolutions(path: Path) -> list[tuple[str, tuple[Any, Any]]]:
-    """Return each convolution's weight's name, weight and bias, in the order in which they run."""
+def _layers(path: Path) -> list[tuple[str, tuple[Any, Any]]]:
+    """Return the name of the weight, weight and bias of each convolution and linear layer, in the order they run in."""
     graph = onnx.load(path).graph
     stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     values = dict(stored)
@@ -68,10 +83,8 @@ def _convolutions(path: Path) -> list[tuple[str, tuple[Any, Any]]]:
             shape = (-1, *[1] * (quantised.ndim - 1))
             whole = quantised.astype(float32) - zero.astype(float32).reshape(shape)
             values[node.output[0]] = whole * scale.reshape(shape)
-    convolutions = [node for node in graph.node if node.op_type == "Conv"]
-    return [
-        (node.input[1], (_tensor(values[node.input[1]]), _tensor(values[node.input[2]]))) for node in convolutions
-    ]
+    layers = [node for node in graph.node if node.op_type in ("Conv", "Gemm")]
+    return [(node.input[1], (_tensor(values[node.input[1]]), _tensor(values[node.input[2]]))) for node in layers]
 
 
 def _tensor(values: NDArray[Any]) -> Any:

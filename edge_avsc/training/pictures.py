@@ -26,9 +26,10 @@ BATCH = 48
 VIEW_PX = {0.0: 96, 0.25: 128, 0.75: IMAGE.size_px}
 
 
-def view_px(done: float) -> int:
-    """Return the views' size after the share *done* of a run."""
-    return [size for start, size in VIEW_PX.items() if done >= start][-1]
+def view_px(done: float, anew: bool = True) -> int:
+    """Return the views' size after the share *done* of a run; one that goes on from an earlier skips the smallest."""
+    sizes = [size for start, size in VIEW_PX.items() if done >= start]
+    return sizes[-1] if anew else max(sizes[-1], list(VIEW_PX.values())[1])
 
 
 def augmented(image: NDArray[uint8], random: np.random.Generator, size: int) -> NDArray[float32]:
@@ -97,14 +98,21 @@ def batch(
     return to_input(views), data.categories[chosen]
 
 
-def train(model: Any, data: Pictures, path: Path, *, epochs: float, minutes: float, seed: int) -> None:
-    """Fine-tune *model* (an ImageClassifier) in place; the run is saved in *path* and resumed from there."""
+def train(model: Any, data: Pictures, path: Path, *, epochs: float, minutes: float, seed: int, anew: bool) -> None:
+    """Fine-tune *model* (an ImageClassifier) in place; the run is saved in *path* and resumed from there.
+
+    anew: whether this is the first run, from ImageNet's weights; a later one learns at half the rate.
+    """
+    rate = 1.0 if anew else 0.5
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     groups = torch.tensor([group_of(name) for name in data.names])
     model.to(memory_format=torch.channels_last)  # a quarter faster on a CPU, and so is the fused optimiser
     optimiser = torch.optim.AdamW(
-        [{"params": model.trunk_parameters(), "lr": 3e-4}, {"params": model.head_parameters(), "lr": 1.5e-3}],
+        [
+            {"params": model.trunk_parameters(), "lr": 3e-4 * rate},
+            {"params": model.head_parameters(), "lr": 1.5e-3 * rate},
+        ],
         weight_decay=0.05,
         fused=True,
     )
@@ -112,7 +120,7 @@ def train(model: Any, data: Pictures, path: Path, *, epochs: float, minutes: flo
     run = Run(model, optimiser, path, steps=round(epochs * len(data.images) / BATCH), minutes=minutes)
     model.train()
     while run.done() < 1:
-        inputs, categories = batch(data, random, chances, view_px(run.done()))
+        inputs, categories = batch(data, random, chances, view_px(run.done(), anew))
         run.learn(_mixed_loss(model, torch.from_numpy(inputs), torch.from_numpy(categories), groups, random))
     run.finish()
 

