@@ -33,7 +33,7 @@ from edge_avsc.training.sound_data import (
     seconds_of,
 )
 from edge_avsc.training.teachers import FEATURES, SoundTeacher
-from edge_avsc.training.versions import Tests
+from edge_avsc.training.versions import Trials
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ class Workshop:
             audio=self._adapted_audio(None),
             fold_audios=[self._adapted_audio(i) for i in range(FOLDS)],
             material=self._material(),
-            tests=Tests(sound, joint, *folds),
+            trials=Trials(sound, joint, *folds),
             clips=read_clips(self.data / "clips"),
             training=self._training(),
             commit=commit,

@@ -31,7 +31,7 @@ from edge_avsc.training.versions import (
     PICTURE,
     Answers,
     Sight,
-    Tests,
+    Trials,
     Version,
     answers,
     complete,
@@ -52,7 +52,7 @@ class Ingredients:
     audio: Any
     fold_audios: list[Any]
     material: Material
-    tests: Tests
+    trials: Trials
     clips: list[Clip]
     training: dict[str, Any]
     commit: str
@@ -63,15 +63,15 @@ def write_bundle(made: Ingredients, work: Path, out: Path) -> None:
     """Export, quantise, calibrate and measure in *work*, then write the bundle into *out*."""
     work.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
-    images = export_image(made.image, made.material.train_pictures, work, made.seed)
-    seen = {kind: sight(graph, made.material.val_pictures, made.tests.joint) for kind, graph in images.items()}
+    images = export_image(made.image.encoder, made.material.train_pictures, work, made.seed)
+    seen = {kind: sight(graph, made.material.val_pictures, made.trials.joint) for kind, graph in images.items()}
     whole, *folds = [_versions(made, fold, images, seen[".cpu"], work) for fold in (None, *range(FOLDS))]
     audio = work / _folder(None)
     first, second = ([versions[i] for versions in folds] for i in (0, 1))
-    said = {kind: answers(whole[0], first, kind, seen[kind], made.tests, made.material) for kind in KINDS}
-    again = answers(whole[1], second, ".cpu", seen[".cpu"], made.tests, made.material)
+    said = {kind: answers(whole[0], first, kind, seen[kind], made.trials, made.material) for kind in KINDS}
+    again = answers(whole[1], second, ".cpu", seen[".cpu"], made.trials, made.material)
     measured = {**_measured(made, whole, said, again), **figures.sizes(work, audio)}
-    _draw(said[".cpu"], whole[0], made.tests, out)
+    _draw(said[".cpu"], whole[0], made.trials, out)
     golden = _write_golden(whole[0], out)
     for path in (
         *(
@@ -114,7 +114,7 @@ def _versions(made: Ingredients, fold: int | None, images: dict[str, Graph], see
 
 
 def _measured(made: Ingredients, whole: list[Version], said: dict[str, Answers], again: Answers) -> dict[str, Any]:
-    worth = figures.accuracies(said[".cpu"], whole[0].fitted, made.tests, made.material)
+    worth = figures.accuracies(said[".cpu"], whole[0].fitted, made.trials, made.material)
     verdict = whole[0].fitted.verdict
     return {
         "of": "the int8 graphs for CPUs, unless said otherwise; windows of 1 s; tau_*: cross-validated by location",
@@ -128,7 +128,7 @@ def _measured(made: Ingredients, whole: list[Version], said: dict[str, Answers],
         "int8_cpu_against_float": figures.exports_apart(said[".cpu"], said[""]),
         "int8_trt_against_float": figures.exports_apart(said[".trt"], said[""]),
         "second_seed_differences": figures.seeds_apart(
-            worth, figures.accuracies(again, whole[1].fitted, made.tests, made.material)
+            worth, figures.accuracies(again, whole[1].fitted, made.trials, made.material)
         ),
         "folds": FOLDS,
         "training": made.training,
@@ -136,8 +136,8 @@ def _measured(made: Ingredients, whole: list[Version], said: dict[str, Answers],
     }
 
 
-def _draw(said: Answers, version: Version, tests: Tests, out: Path) -> None:
-    heard = {"recordings: sound": (said["tau_sound"]["a"], tests.sound.labels)}
+def _draw(said: Answers, version: Version, trials: Trials, out: Path) -> None:
+    heard = {"recordings: sound": (said["tau_sound"]["a"], trials.sound.labels)}
     names = {"a": "sound", "v": "pictures", "av": "both"}
     pairs = {
         f"class pairs: {name}": (said["class_pairs_kept_out"][state], version.fitted.pairs.labels)

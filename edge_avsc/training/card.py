@@ -130,7 +130,7 @@ def _rest(bundle: Bundle) -> dict[str, Any]:
         "picture_minutes": runs["pictures"]["minutes"],
         "sound_steps": runs["sounds"]["steps"] + runs["sounds_all"]["steps"],
         "sound_minutes": runs["sounds"]["minutes"] + runs["sounds_all"]["minutes"],
-        "clips": "\n".join(_clip(row) for row in figures["clips"]),
+        "clips": "\n".join(_clip(name, row) for name, row in figures["clips"].items()),
     }
 
 
@@ -152,13 +152,13 @@ def _flips(sets: dict[str, Any]) -> str:
     return "; ".join(f"{title} {scores['label_flips']:.1%}, {scores['kl']:.4f}" for title, scores in cases)
 
 
-def _clip(row: dict[str, Any]) -> str:
+def _clip(name: str, row: dict[str, Any]) -> str:
     cells = []
     for state in _NAMES:
         said = row.get(state)
         alarm = "!" if said and said["called_none_of_ours"] > 0.5 else ""
         cells.append(f"{said['label']} {said['confidence']:.2f}{alarm}" if said else "")
-    return f"| {row['file']} | {row['scene']} | {' | '.join(cells)} |"
+    return f"| {name} | {row['scene']} | {' | '.join(cells)} |"
 
 
 def _rows(figures: dict[str, Any]) -> list[str]:

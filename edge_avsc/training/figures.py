@@ -18,17 +18,17 @@ from edge_avsc.training.heads import Fitted, Material
 from edge_avsc.training.inference import Trio, softmax
 from edge_avsc.training.measure import Words, rounded
 from edge_avsc.training.recordings import Clip, Windows
-from edge_avsc.training.versions import DEVICES, Answers, Tests, Version
+from edge_avsc.training.versions import DEVICES, Answers, Trials, Version
 
 
-def accuracies(said: Answers, fitted: Fitted, tests: Tests, material: Material) -> dict[str, Any]:
+def accuracies(said: Answers, fitted: Fitted, trials: Trials, material: Material) -> dict[str, Any]:
     """Return what *said* is worth on every set."""
     labels = fitted.pairs.labels
     pairs = {state: measure.on_pairs(words, labels) for state, words in said["class_pairs_kept_out"].items()}
     return {
         "miniplaces_val": measure.on_pictures(said["miniplaces_val"]["v"], material.val_pictures),
-        "tau_sound": _on_tau(said["tau_sound"], tests.sound),
-        "tau_joint": _on_tau(said["tau_joint"], tests.joint),
+        "tau_sound": _on_tau(said["tau_sound"], trials.sound),
+        "tau_joint": _on_tau(said["tau_joint"], trials.joint),
         "class_pairs_kept_out": {"pairs": len(labels), **pairs},
         "kept_out_sound": _kept_out_sound(said["kept_out_sound"]["a"], material.kept_out, fitted.threshold),
         "none_of_ours": _none_of_ours(said["miniplaces_val"]["v"], material, fitted.threshold),
@@ -101,9 +101,9 @@ def _differences(ours: Any, theirs: Any, path: str) -> list[tuple[str, float]]:
     return [(path, rounded(abs(ours - theirs)))] if path.split(".")[-1] in _SHARES else []
 
 
-def on_clips(version: Version, clips: list[Clip]) -> list[dict[str, Any]]:
+def on_clips(version: Version, clips: list[Clip]) -> dict[str, Any]:
     """Return what the int8 graphs for CPUs call each clip, from the mean of its windows' probabilities."""
-    trio, rows = version.trios[".cpu"], []
+    trio, result = version.trios[".cpu"], {}
     for clip in clips:
         heard = None if clip.log_mel is None else trio.audio.rows(clip.log_mel)
         seen = None
@@ -112,12 +112,12 @@ def on_clips(version: Version, clips: list[Clip]) -> list[dict[str, Any]]:
             seen = flat.reshape(len(clip.pictures), -1, flat.shape[1]).mean(1)
         count = min(len(part) for part in (heard, seen) if part is not None)
         heard, seen = (None if part is None else part[:count] for part in (heard, seen))
-        row: dict[str, Any] = {"file": clip.name, "scene": clip.scene, "windows": count}
+        row: dict[str, Any] = {"scene": clip.scene, "windows": count}
         for state, both in {"a": (heard, None), "v": (None, seen), "av": (heard, seen)}.items():
             if all((part is not None) == (letter in state) for part, letter in zip(both, "av", strict=True)):
                 row[state] = _verdict(version.words(".cpu", *both), version.fitted.threshold)
-        rows.append(row)
-    return rows
+        result[clip.name] = row
+    return result
 
 
 def _verdict(words: Words, threshold: float) -> dict[str, Any]:

@@ -56,11 +56,14 @@ class Sight:
 def export_image(image: Any, pictures: Pictures, folder: Path, seed: int) -> dict[str, Graph]:
     """Write the image encoder as ``image.onnx``, ``image.cpu.onnx`` and ``image.trt.onnx``; return them by kind."""
     export(image, folder / "image.onnx", {"picture": PICTURE}, ["image_embedding"])
-    rows = np.random.default_rng(seed).choice(len(pictures.images), EXAMPLES, replace=False)
-    seen = pictures.inputs(rows)
+    seen = pictures.inputs(_some(len(pictures.images), seed))
     for device in DEVICES:
         quantise(folder / "image.onnx", folder / f"image.{device}.onnx", seen, device, float_convolutions=3)
     return {kind: Graph(folder / f"image{kind}.onnx") for kind in KINDS}
+
+
+def _some(count: int, seed: int) -> NDArray[int64]:
+    return np.random.default_rng(seed).permutation(count)[:EXAMPLES]
 
 
 def sight(image: Graph, pictures: Pictures, windows: Windows) -> Sight:
@@ -90,7 +93,7 @@ def complete(
     folder.mkdir(parents=True, exist_ok=True)
     export(audio.encoder, folder / "audio.onnx", {"log_mel": LOG_MEL}, ["audio_embedding"])
     heard = material.seconds.log_mel
-    chosen = np.random.default_rng(seeds[0]).choice(len(heard), EXAMPLES, replace=False)
+    chosen = _some(len(heard), seeds[0])
     for device in DEVICES:
         quantise(folder / "audio.onnx", folder / f"audio.{device}.onnx", heard[chosen], device, float_convolutions=1)
     audios = {kind: Graph(folder / f"audio{kind}.onnx") for kind in KINDS}
@@ -128,7 +131,7 @@ def _temperatures(trio: Trio, fitted: Fitted, sounds: NDArray[float32], pictures
 
 
 @dataclass(frozen=True)
-class Tests:
+class Trials:
     """The labelled windows: with sound, ten classes; with both, of street traffic; and the fold of each."""
 
     sound: Windows
@@ -137,15 +140,17 @@ class Tests:
     joint_folds: NDArray[int64]
 
 
-def answers(whole: Version, folds: list[Version], kind: str, seen: Sight, tests: Tests, material: Material) -> Answers:
+def answers(
+    whole: Version, folds: list[Version], kind: str, seen: Sight, trials: Trials, material: Material
+) -> Answers:
     """Return the words of one kind of graph about every set, labelled windows only by who learnt nothing there."""
     strange = whole.trios[kind].audio.rows(material.strange.log_mel.astype(float32))
     audio, image = strange[whole.fitted.pairs.sounds], seen.pictures[whole.fitted.pairs.pictures]
     kept_out = whole.trios[kind].audio.rows(material.kept_out.log_mel)
     return {
         "miniplaces_val": {"v": whole.words(kind, None, seen.pictures)},
-        "tau_sound": _out_of_fold(folds, kind, tests.sound.log_mel, None, tests.sound_folds),
-        "tau_joint": _out_of_fold(folds, kind, tests.joint.log_mel, seen.windows, tests.joint_folds),
+        "tau_sound": _out_of_fold(folds, kind, trials.sound.log_mel, None, trials.sound_folds),
+        "tau_joint": _out_of_fold(folds, kind, trials.joint.log_mel, seen.windows, trials.joint_folds),
         "class_pairs_kept_out": {
             "a": whole.words(kind, audio, None),
             "v": whole.words(kind, None, image),
