@@ -12,7 +12,7 @@ from tqdm import tqdm
 from edge_avsc.clock import MonotonicClock
 
 NS_PER_MINUTE = 60_000_000_000
-SAVE_EVERY_STEPS = 100
+SAVE_EVERY_NS = NS_PER_MINUTE
 
 
 def cosine(done: float, warm_up: float = 0.02) -> float:
@@ -41,6 +41,7 @@ class Run:
             self._resume()
         self._clock = MonotonicClock()
         self._started_ns = self._clock.now_ns() - self.spent_ns
+        self._saved_ns = self.spent_ns
         self._bar = tqdm(total=steps, initial=self.step, desc=path.stem, mininterval=5.0)
 
     def done(self) -> float:
@@ -60,7 +61,7 @@ class Run:
         self.step += 1
         self._update_average()
         self._bar.update()
-        if self.step % SAVE_EVERY_STEPS == 0:
+        if self.spent_ns - self._saved_ns >= SAVE_EVERY_NS:
             self._bar.set_postfix(loss=f"{float(loss.detach()):.3f}")
             self.save()
 
@@ -85,6 +86,7 @@ class Run:
         part = self.path.with_suffix(".part")
         torch.save(state, part)
         part.replace(self.path)
+        self._saved_ns = self.spent_ns
 
     def _resume(self) -> None:
         state = torch.load(self.path, map_location="cpu", weights_only=True)
