@@ -234,7 +234,8 @@ class Workshop:
     def _training(self) -> dict[str, Any]:
         """Return how much was learnt: the steps of each run and its minutes, the pauses of a busy machine included."""
         runs = {"pictures": "pictures.pt", "sounds": "sounds.pt", "sounds_all": self._adapted(None).name}
-        return {name: run_length(self.work / file) for name, file in runs.items()}
+        began = "an earlier bundle" if self.earlier is not None else "ImageNet's weights (pictures) and nothing (sound)"
+        return {"began_with": began, **{name: run_length(self.work / file) for name, file in runs.items()}}
 
     def _adapted_audio(self, fold: int | None) -> AudioClassifier:
         audio = self._audio_classifier()

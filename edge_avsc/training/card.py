@@ -47,7 +47,7 @@ written by the training run (`tools/train_avsc_lite.py`); `bundle.yaml` has more
   Golden values hold within {tolerance}.
 - Heads and calibration with another seed: the figures move by at most {seeds:.1%} ({seed_path}).
 - One CPU thread, median: picture {image_ms:.2f} ms, sound {audio_ms:.2f} ms, fusion {fusion_ms:.3f} ms.
-- Trained for {picture_steps} steps on pictures and {sound_steps} on sound
+- Trained, from {began} on, for {picture_steps} steps on pictures and {sound_steps} on sound
   ({picture_minutes:.0f} and {sound_minutes:.0f} minutes, on a machine that others used too).
 
 ## Clips, one by one
@@ -126,6 +126,7 @@ def _rest(bundle: Bundle) -> dict[str, Any]:
         "flips": _flips(figures["int8_cpu_against_float"]),
         "seeds": seeds,
         "seed_path": seed_path,
+        "began": runs["began_with"],
         "picture_steps": runs["pictures"]["steps"],
         "picture_minutes": runs["pictures"]["minutes"],
         "sound_steps": runs["sounds"]["steps"] + runs["sounds_all"]["steps"],

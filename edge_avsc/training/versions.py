@@ -95,7 +95,7 @@ def complete(
     heard = material.seconds.log_mel
     chosen = _some(len(heard), seeds[0])
     for device in DEVICES:
-        quantise(folder / "audio.onnx", folder / f"audio.{device}.onnx", heard[chosen], device, float_convolutions=1)
+        quantise(folder / "audio.onnx", folder / f"audio.{device}.onnx", heard[chosen], device, float_convolutions=4)
     audios = {kind: Graph(folder / f"audio{kind}.onnx") for kind in KINDS}
     strange = audios[".cpu"].rows(material.strange.log_mel.astype(float32))
     embedded = Embedded(

@@ -42,11 +42,23 @@ def test_views_are_whole_finite_seconds_and_the_same_for_a_seed() -> None:
     assert set(rows) == {0, 1, 2, 3}
 
 
-def test_what_is_mixed_into_views_is_never_louder_than_they_are() -> None:
-    loud, quiet = (Recordings(np.full(RATE_HZ, level, np.int16), np.array([0, RATE_HZ]), ["x"]) for level in (20, 2000))
-    responses = recordings(300)
-    views = Views(loud, responses, others=Views(quiet, responses))
-    assert {views.draw(np.random.default_rng(i))[0] for i in range(20)} == {0}
+def tone(hz: float, amplitude: float) -> Recordings:
+    wave = np.sin(2 * np.pi * hz * np.arange(2 * RATE_HZ) / RATE_HZ) * amplitude
+    return Recordings(wave.astype(np.int16), np.array([0, len(wave)]), [f"{hz} Hz"])
+
+
+def test_what_stands_behind_a_view_is_softer_than_it_however_loud_it_was() -> None:
+    click = Recordings(np.array([20_000, 0, 0, 0], np.int16), np.array([0, 4]), ["click"])
+    views = Views(tone(1000, 200), click, others=Views(tone(2000, 20_000), click))
+    shares = []
+    for i in range(60):
+        row, sound = views.draw(np.random.default_rng(i))
+        assert row in (0, 1)
+        power = np.abs(np.fft.rfft(sound)) ** 2
+        own, other = power[800:1250].sum(), power[1600:2500].sum()
+        shares.append(own / (own + other))
+    assert min(shares) > 0.3
+    assert 0.8 < np.mean(shares) < 0.999
 
 
 def test_augmented_pictures_keep_shape_and_range() -> None:

