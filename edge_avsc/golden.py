@@ -54,7 +54,8 @@ def verify(model: str | Path) -> Iterator[str]:
     inputs = _arrays(folder / bundle.golden.inputs)
     expected = _arrays(folder / bundle.golden.outputs)["probabilities"]
     for kind in bundle.graphs:
-        loaded = SceneModel(folder, bundle, OnnxRuntimeBackend(), kind)
+        # What this processor's int8 kernels lose is no matter of an export that other devices run.
+        loaded = SceneModel(folder, bundle, OnnxRuntimeBackend(fused=kind == "cpu"), kind)
         worst = float(np.abs(_scored(loaded, inputs) - expected).max())
         verdict = f"{bundle.name} {kind}: the largest difference from the float model is {worst:.4f}"
         if not worst <= bundle.golden.tolerance:
