@@ -61,9 +61,10 @@ class Monitor:
         self._relief = Relief()
         self._fallback = model.backend.fallback
         self._max_lateness_ns = round(config.max_lateness_ms * NS_PER_MS)
+        self._hop_ns = hop_ns(config.hop_s)
         self._pipeline = ScenePipeline(
             model,
-            hop_ns=hop_ns(config.hop_s),
+            hop_ns=self._hop_ns,
             max_lateness_ns=self._max_lateness_ns,
             smoothing=config.smoothing,
             clock=clock,
@@ -134,7 +135,8 @@ class Monitor:
         if estimate.latency and estimate.latency.close_to_label is not None:
             # What a device or a network held back is no fault of this machine's speed.
             late_ns = min(late_ns, round(estimate.latency.close_to_label * NS_PER_MS))
-        for detail in self._relief.observe(late_ns - self._max_lateness_ns, now_ns):
+        outpaced = estimate.latency is not None and estimate.latency.inference * NS_PER_MS > self._hop_ns
+        for detail in self._relief.observe(late_ns - self._max_lateness_ns, now_ns, outpaced=outpaced):
             self._pipeline.relieve(self._relief.level)
             for name in self._streams:
                 self.health.count(name, "relief_steps")

@@ -139,6 +139,11 @@ class Latency:
     fusion: float | None
     close_to_label: float | None
 
+    @property
+    def inference(self) -> float:
+        """What the window's sound, one of its pictures and their fusion took together."""
+        return sum(ms or 0.0 for ms in (self.audio, self.image, self.fusion))
+
 
 @dataclass(frozen=True, slots=True)
 class SceneEstimate:
