@@ -27,9 +27,9 @@ class Relief:
     """Climbs a step while labels keep coming 0.25 s too late, and goes down after 5 s of labels in time.
 
     Steps: 1 half of the wanted frames, 2 twice the hop as well, 3 only the newest due window as well. Labels that are
-    half a second too late take all steps at once; one late moment, after which the backlog is gone, takes none. Where the
-    window's own inference took longer than a hop, no lull will mend that: the first such label counts. A step down that
-    had to be taken back makes the next one wait twice as long, up to five minutes.
+    half a second too late take all steps at once; one late moment, after which the backlog is gone, takes none. Where
+    the window's own inference took longer than a hop, no lull will mend that: the first such label counts. A step down
+    that had to be taken back makes the next one wait twice as long, up to five minutes.
     """
 
     def __init__(self) -> None:
