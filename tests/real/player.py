@@ -1,7 +1,7 @@
 """Plays sound to a sound server, again and again, and says when: ``python player.py SINK FILE``.
 
-The file holds float32 stereo at 48 kHz. It prints, once it knows, the nanosecond of the monotonic clock at which the first sample is heard, and needs nothing
-but PulseAudio's own library, whose word for the delay it takes.
+The file holds float32 stereo at 48 kHz. It prints, once it knows, the nanosecond of the monotonic clock at which the
+first sample is heard, and needs nothing but PulseAudio's own library, whose word for the delay it takes.
 """
 
 from __future__ import annotations
