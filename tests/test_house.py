@@ -48,6 +48,8 @@ DOORS: dict[str, str | tuple[str, ...]] = {
     "rich": "sinks/console.py",
     "sounddevice": "sources/_portaudio.py",
     "yaml": ("config.py", "bundle.py"),
+    "sklearn": "evaluation/metrics.py",
+    "scipy": "evaluation/metrics.py",
     "torch": "training/",
     "onnx": "training/",
     "tqdm": "training/",
