@@ -18,6 +18,7 @@ from edge_avsc.bundle import Bundle, read_bundle, sha256_of
 from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.assessment import assess, difference
 from edge_avsc.evaluation.datasets import Dataset
+from edge_avsc.evaluation.figures import need_matplotlib
 from edge_avsc.evaluation.progress import shown
 from edge_avsc.evaluation.report import write_report
 from edge_avsc.evaluation.results import ResultStore
@@ -82,6 +83,8 @@ def evaluate(dataset: Dataset, systems: Sequence[System], out: Path, jobs: int) 
     Raises ConfigError for a dataset or folder that cannot be used, ModelError for a bundle.
     """
     dataset.check_labels(systems[0].bundle.labels)
+    if dataset.labelled:
+        need_matplotlib()
     try:
         out.mkdir(parents=True, exist_ok=True)
         evaluated = []
