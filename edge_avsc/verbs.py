@@ -211,6 +211,14 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     dataset = read_dataset(args.dataset, args.split, train=args.train, labels_from_names=args.labels_from_names)
     print(f"{dataset.split}: {len(dataset.rows)} clips", flush=True)
+    if args.check:
+        from edge_avsc.evaluation.flaws import check
+
+        flaws = -1  # the last line only counts them
+        for line in check(dataset, sys.stderr):
+            print(line, flush=True)
+            flaws += 1
+        return ConfigError.exit_code if flaws else 0
     systems = open_systems(args.model or ["avsc-lite"], args.label)
     try:
         for line in evaluate(dataset, systems, Path(args.out), args.jobs or default_jobs()):

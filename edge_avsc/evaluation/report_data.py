@@ -22,7 +22,8 @@ _DEFINITIONS = (
     (
         "Log-loss",
         "The natural logarithm of the right label's probability, negated: the mean over each class's windows, then "
-        "over the classes. Probabilities are clipped at 1e-15 and normalised. The micro log-loss is the mean over windows.",
+        "over the classes. Probabilities are clipped at 1e-15 and normalised. The micro log-loss is the mean over all "
+        "windows.",
     ),
     (
         "95 %",
