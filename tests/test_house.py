@@ -45,7 +45,7 @@ DOORS: dict[str, str | tuple[str, ...]] = {
     "cv2": ("features.py", "sources/camera.py", "sources/_raw_pictures.py"),
     "soxr": "resampling.py",
     "onnxruntime": "backends/onnxruntime.py",
-    "rich": "sinks/console.py",
+    "rich": ("sinks/console.py", "evaluation/progress.py", "evaluation/comparison_tables.py"),
     "sounddevice": "sources/_portaudio.py",
     "yaml": ("config.py", "bundle.py"),
     "sklearn": "evaluation/metrics.py",
