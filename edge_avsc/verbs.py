@@ -203,6 +203,24 @@ def _model(args: argparse.Namespace) -> int:
     return 0
 
 
+def _evaluate(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from edge_avsc.evaluation.datasets import read_dataset
+    from edge_avsc.evaluation.evaluate import default_jobs, evaluate, open_systems
+
+    dataset = read_dataset(args.dataset, args.split, train=args.train, labels_from_names=args.labels_from_names)
+    print(f"{dataset.split}: {len(dataset.rows)} clips", flush=True)
+    systems = open_systems(args.model or ["avsc-lite"], args.label)
+    try:
+        for line in evaluate(dataset, systems, Path(args.out), args.jobs or default_jobs()):
+            print(line, flush=True)
+    except KeyboardInterrupt:
+        complain(f"what was scored is kept in {args.out}; the same command goes on from there.")
+        raise
+    return 0
+
+
 def _compare(args: argparse.Namespace) -> int:
     from edge_avsc.evaluation.compare import compare_files
 
@@ -227,6 +245,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "sync": _sync,
     "schema": _schema,
     "model": _model,
+    "evaluate": _evaluate,
     "compare": _compare,
 }
 """Each takes the arguments, and returns the exit code."""

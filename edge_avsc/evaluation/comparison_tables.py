@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,6 +12,7 @@ from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.characteristics import Correlation
 from edge_avsc.evaluation.comparison import Comparison, Entry, Pair
 from edge_avsc.evaluation.metrics import Interval
+from edge_avsc.evaluation.tables import write_csv, write_json
 
 _TITLES = {
     "system": "Systems, by macro log-loss",
@@ -89,9 +87,8 @@ def write_tables(folder: Path, found: Comparison | None, related: Sequence[Corre
         folder.mkdir(parents=True, exist_ok=True)
         for name, rows in tables.items():
             if rows:
-                (folder / f"{name}.csv").write_text(_csv(rows), encoding="utf-8", newline="\n")
-        text = json.dumps(_plain(everything), indent=1, ensure_ascii=False, allow_nan=False)
-        (folder / "compare.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+                write_csv(folder / f"{name}.csv", list(rows[0]), [list(row.values()) for row in rows])
+        write_json(folder / "compare.json", everything)
     except OSError as error:
         raise ConfigError(
             f"{folder} cannot be written ({error.strerror or error}); give --out another folder."
@@ -149,22 +146,6 @@ def _pair_row(pair: Pair) -> dict[str, Any]:
 
 def _ends(name: str, interval: Interval) -> dict[str, float]:
     return {f"{name}_low": interval.low, f"{name}_high": interval.high}
-
-
-def _csv(rows: Rows) -> str:
-    text = io.StringIO()
-    table = csv.DictWriter(text, list(rows[0]), delimiter="\t", lineterminator="\n")
-    table.writeheader()
-    table.writerows({name: "" if value != value else value for name, value in row.items()} for row in rows)
-    return text.getvalue()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _entry_text(entry: Entry) -> dict[str, str]:

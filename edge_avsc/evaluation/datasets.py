@@ -60,8 +60,10 @@ class Dataset:
         return all(row.scene_label is not None for row in self.rows)
 
     def check_labels(self, labels: Sequence[str]) -> None:
-        """Raise ConfigError when a clip has a label that is none of *labels*."""
+        """Raise ConfigError when a clip has a label that is none of *labels*, or only some clips have labels."""
         for row in self.rows:
+            if row.scene_label is None and any(other.scene_label for other in self.rows):
+                raise ConfigError(f"{self.split}: {row.name} has no scene_label, others have; label all clips or none.")
             if row.scene_label is not None and row.scene_label not in labels:
                 raise ConfigError(
                     f"{self.split}: {row.name} is labelled '{row.scene_label}', which the model does not know; "

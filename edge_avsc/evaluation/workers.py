@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Scored:
     problem: str | None
 
 
-def score_clips(folder: Path, rows: Sequence[Row], jobs: int) -> Iterator[Scored]:
+def score_clips(folder: Path, rows: Sequence[Row], jobs: int) -> Generator[Scored, None, None]:
     """Score clips with the bundle in *folder*, *jobs* at a time, and yield each when it is done, in any order.
 
     A clip that cannot be read, or that takes its process down with it, is yielded with its problem. Raises ModelError
