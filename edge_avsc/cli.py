@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument("action", choices=["info", "verify"], help="info: what it is; verify: score its golden inputs")
     model.add_argument("model", nargs="?", default="avsc-lite", metavar="DIR", help="a bundle (default: avsc-lite)")
     _add_evaluate(commands, common)
+    _add_compare(commands, common)
     return parser
 
 
@@ -174,6 +175,42 @@ def _add_doctor_and_sync(
     )
     sync.add_argument("--stream", metavar="NAME", help="which stream, where several have sound and pictures")
     sync.add_argument("--seconds", type=_seconds, default=30.0, metavar="S", help="how long to try (default: 30)")
+
+
+def _add_compare(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    holds = "hold systems' outputs against the right labels, each alone, together and in pairs"
+    compare = commands.add_parser(
+        "compare", parents=[common], help=holds, description=holds.capitalize() + ".", epilog=EXIT_CODES
+    )
+    compare.add_argument(
+        "outputs", nargs="*", type=_name, metavar="OUTPUT.csv", help="filename, scene_label, probabilities"
+    )
+    compare.add_argument("--reference", type=_name, metavar="CSV", help="the right labels: filename, scene_label")
+    compare.add_argument(
+        "--floor", type=_share, metavar="P", help="a floor for probabilities (default: chosen by halves)"
+    )
+    compare.add_argument("--table", type=_name, metavar="CSV", help="more columns, such as parameters, for each system")
+    compare.add_argument(
+        "--spearman",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="correlate two columns: rank, log_loss, accuracy, or one of --table; may be given again",
+    )
+    compare.add_argument("--out", type=_name, metavar="DIR", help="write the tables there too, as CSV and JSON")
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0.0 <= share < 1.0:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0 to 1")
+    return share
 
 
 def _seconds(text: str) -> float:

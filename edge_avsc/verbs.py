@@ -229,6 +229,22 @@ def _evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def _compare(args: argparse.Namespace) -> int:
+    from edge_avsc.evaluation.compare import compare_files
+
+    columns = [(first, second) for first, second in args.spearman]
+    compare_files(
+        args.outputs,
+        args.reference,
+        floor=args.floor,
+        table=args.table,
+        spearman=columns,
+        out=args.out,
+        stream=sys.stdout,
+    )
+    return 0
+
+
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "replay": _replay,
     "run": _run,
@@ -238,5 +254,6 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "schema": _schema,
     "model": _model,
     "evaluate": _evaluate,
+    "compare": _compare,
 }
 """Each takes the arguments, and returns the exit code."""

@@ -16,7 +16,7 @@ from edge_avsc.training.classes import LABELS
 
 NAME_COLUMNS = ("filename", "filename_audio", "filename_video")
 LABEL_COLUMN = "scene_label"
-_FOLDER_AND_ENDING = re.compile(r"^(?:audio|video)/|\.[A-Za-z][A-Za-z0-9]{1,3}$")
+_FOLDER_AND_ENDING = re.compile(r"^(?:audio|video)/|\.[A-Za-z][A-Za-z0-9]{1,3}(?=$|#)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def read_output(path: str | Path, labels: tuple[str, ...] = LABELS) -> SystemOut
     The columns may come in any order and be parted by tabs or commas. Raises ConfigError for a file that cannot be
     read, other columns, a name that is there twice, an unknown label, and what is not a finite number from 0 on.
     """
-    table = _Table(Path(path), [NAME_COLUMNS[0], LABEL_COLUMN, *labels], others=False)
+    table = Table(Path(path), [NAME_COLUMNS[0], LABEL_COLUMN, *labels], others=False)
     rows = list(table.rows())
     names, decided = _names_and_labels(table, rows, NAME_COLUMNS[0], labels)
     columns = [table.header.index(label) for label in labels]
@@ -78,7 +78,7 @@ def read_reference(path: str | Path, labels: tuple[str, ...] = LABELS) -> Refere
 
     Raises ConfigError as :func:`read_output` does.
     """
-    table = _Table(Path(path), [LABEL_COLUMN], others=True)
+    table = Table(Path(path), [LABEL_COLUMN], others=True)
     named = [name for name in NAME_COLUMNS if name in table.header]
     if not named:
         raise ConfigError(f"{path} has no column 'filename'; it has {', '.join(table.header)}.")
@@ -105,7 +105,25 @@ def clip_name(filename: str) -> str:
     return _FOLDER_AND_ENDING.sub("", filename)
 
 
-class _Table:
+def aligned(output: SystemOutput, reference: Reference, name: str) -> SystemOutput:
+    """Return the rows of *output* in the order of *reference*; rows that the reference lacks are left out.
+
+    name: what a complaint calls the output. Raises ConfigError where the reference has a clip that the output lacks.
+    """
+    places = {clip_name(filename): place for place, filename in enumerate(output.filenames)}
+    wanted = [clip_name(filename) for filename in reference.filenames]
+    missing = [clip for clip in wanted if clip not in places]
+    if missing:
+        near = nearest(missing[0], places)
+        raise ConfigError(
+            f"{name} lacks {len(missing)} of the reference's {len(wanted)} rows, the first is '{missing[0]}'.{near}"
+        )
+    order = [places[clip] for clip in wanted]
+    names, decided = ([column[place] for place in order] for column in (output.filenames, output.scene_labels))
+    return SystemOutput(tuple(names), output.probabilities[order], tuple(decided), output.labels)
+
+
+class Table:
     """A text table with a header; every complaint names the file and the line."""
 
     def __init__(self, path: Path, needed: list[str], *, others: bool) -> None:
@@ -139,7 +157,7 @@ class _Table:
 
 
 def _names_and_labels(
-    table: _Table, rows: list[tuple[int, list[str]]], name_column: str, labels: tuple[str, ...]
+    table: Table, rows: list[tuple[int, list[str]]], name_column: str, labels: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     at, label_at = table.header.index(name_column), table.header.index(LABEL_COLUMN)
     lines: dict[str, int] = {}
@@ -154,7 +172,7 @@ def _names_and_labels(
     return tuple(row[at] for _, row in rows), tuple(row[label_at] for _, row in rows)
 
 
-def _probability(table: _Table, line: int, row: list[str], at: int) -> float:
+def _probability(table: Table, line: int, row: list[str], at: int) -> float:
     try:
         value = float(row[at])
     except ValueError:

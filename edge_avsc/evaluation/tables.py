@@ -34,7 +34,7 @@ def write_scores(path: Path, systems: Sequence[dict[str, Any]]) -> None:
             low, high = figures["macro_accuracy_bootstrap"] or ("", "")
             mean = (figures["macro_accuracy"], low, high, figures["macro_log_loss"])
             lines.append((system["label"], level, "mean", figures["n"], *mean))
-    _write_csv(path, header, lines)
+    write_csv(path, header, lines)
 
 
 def write_clips(path: Path, windows: ScoredWindows) -> None:
@@ -55,10 +55,11 @@ def write_clips(path: Path, windows: ScoredWindows) -> None:
         )
         for row, count, of_sum, of_logs, events in zip(windows.rows, counts, summed, logs, windows.events, strict=True)
     ]
-    _write_csv(path, header, lines)
+    write_csv(path, header, lines)
 
 
-def _write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[Any]]) -> None:
+def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[Any]]) -> None:
+    """Write a table, tab-separated; what is not there (NaN) is empty."""
     text = io.StringIO()
     table = csv.writer(text, delimiter="\t", lineterminator="\n")
     table.writerow(header)

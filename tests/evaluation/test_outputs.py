@@ -98,5 +98,6 @@ def test_a_reference_needs_names_and_labels(tmp_path: Path) -> None:
 
 def test_a_clip_is_known_by_its_name_without_tau_folder_and_ending() -> None:
     assert {clip_name(name) for name in ("audio/a-b-1-2.wav", "video/a-b-1-2.mp4", "a-b-1-2")} == {"a-b-1-2"}
+    assert clip_name("audio/a-b-1-2.wav#t=0,1") == clip_name("video/a-b-1-2.mp4#t=0,1") == "a-b-1-2#t=0,1"
     assert clip_name("night/a.wav") != clip_name("day/a.wav")
     assert clip_name("a-1.0") != clip_name("a-1.5")
