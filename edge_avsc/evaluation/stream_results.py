@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_avsc.config import SmoothingConfig
 from edge_avsc.evaluation.bootstrap import macro_intervals
-from edge_avsc.evaluation.metrics import Interval, sample_losses, scores
+from edge_avsc.evaluation.metrics import Interval, sample_losses
 from edge_avsc.evaluation.streaming import Played, Shown, quality, settings_grid, smooth, window_by_window
 
 SETTINGS = ("switches_per_hour", "min_dwell_s", "unsure_below")
@@ -69,7 +69,7 @@ def _rows(played: Played, shown: Sequence[Shown], default: int) -> list[dict[str
     gains = [column - columns[default] for columns in (hits, losses) for column in columns]
     found = iter(macro_intervals(played.units, [*hits, *losses, *gains], played.truth))
     ends = [[_ends(next(found)) for _ in shown] for _ in range(4)]
-    rows = [_row(played, one) for one in shown]
+    rows = [_row(played, *one) for one in zip(shown, hits, losses, strict=True)]
     for i, row in enumerate(rows):
         row["accuracy_bootstrap"], row["log_loss_bootstrap"] = ends[0][i], ends[1][i]
         for name, intervals in (("accuracy", ends[2]), ("log_loss", ends[3])):
@@ -78,7 +78,7 @@ def _rows(played: Played, shown: Sequence[Shown], default: int) -> list[dict[str
     return rows
 
 
-def _row(played: Played, shown: Shown) -> dict[str, Any]:
+def _row(played: Played, shown: Shown, hits: NDArray[float64], losses: NDArray[float64]) -> dict[str, Any]:
     found = quality(played, shown)
     return {
         "delay_median_s": found.delay_of(0.5),
@@ -88,8 +88,8 @@ def _row(played: Played, shown: Shown) -> dict[str, Any]:
         "right": found.right,
         "unsure": found.unsure,
         "wrong": found.wrong,
-        "accuracy": _macro((shown.label == played.truth).astype(float64), played),
-        "log_loss": scores(played.truth, shown.probabilities, played.labels).macro_log_loss,
+        "accuracy": _macro(hits, played),
+        "log_loss": _macro(losses, played),
     }
 
 
