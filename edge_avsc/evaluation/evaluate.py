@@ -26,14 +26,12 @@ from edge_avsc.evaluation.scoring import SKEWS_MS, STATES
 from edge_avsc.evaluation.submission import write_meta, write_reference, write_submission
 from edge_avsc.evaluation.tables import write_clips, write_json, write_scores
 from edge_avsc.evaluation.windows import ScoredWindows, gather
+from edge_avsc.evaluation.wording import percent, spread
 from edge_avsc.evaluation.workers import score_clips
 from edge_avsc.model import find_bundle
 
 _TOLD = 5
 """So many problems are told one by one; all of them are in the report."""
-
-_FORM = 1
-"""Of what the results of a clip hold; another number discards those that were kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +102,12 @@ def evaluate(dataset: Dataset, systems: Sequence[System], out: Path, jobs: int) 
 
 def _score(dataset: Dataset, system: System, out: Path, jobs: int) -> Generator[str, None, Evaluated]:
     problems: dict[str, str] = {}
-    with ResultStore(out / f"{system.label}.results.sqlite", _key(system)) as store:
+    # The description holds the hashes of all graphs: another bundle of this name has results of its own.
+    bundle_hash = sha256_of(system.folder / "bundle.yaml")
+    path = out / f"{system.bundle.name}.{bundle_hash[:12]}.results.sqlite"
+    with ResultStore(path, _key(bundle_hash)) as store:
         if store.discarded:
-            yield f"{system.label}: {store.discarded} results of another bundle or version are discarded."
+            yield f"{path}: {store.discarded} results of another version are discarded."
         left = store.missing(dataset.rows)
         total = len(dataset.rows)
         if len(left) < total:
@@ -128,16 +129,10 @@ def _score(dataset: Dataset, system: System, out: Path, jobs: int) -> Generator[
     return Evaluated(system, windows, in_order)
 
 
-def _key(system: System) -> str:
-    """Return what results depend on, beside the clips: the bundle (its description holds the graphs' hashes) and us."""
-    parts = {
-        "bundle": sha256_of(system.folder / "bundle.yaml"),
-        "version": __version__,
-        "form": _FORM,
-        "states": STATES,
-        "skews_ms": SKEWS_MS,
-    }
-    return json.dumps(parts)
+def _key(bundle_hash: str) -> str:
+    """Return what results depend on, beside the clips."""
+    settings = {"bundle": bundle_hash, "version": __version__, "states": STATES, "skews_ms": SKEWS_MS}
+    return json.dumps(settings)
 
 
 def _write_figures(dataset: Dataset, evaluated: Sequence[Evaluated], out: Path) -> Iterator[str]:
@@ -192,9 +187,9 @@ def _figures(dataset: Dataset, one: Evaluated) -> dict[str, Any]:
 
 def _summary(figures: dict[str, Any]) -> str:
     of = figures["windows"]
-    low, high = of["macro_accuracy_bootstrap"] or (float("nan"), float("nan"))
+    clips = figures["clips_by_sum"]
     return (
-        f"{figures['label']}: {of['n']} windows of {figures['clips']} clips at {of['locations']} locations: "
-        f"accuracy {of['macro_accuracy']:.1%} ({low:.1%} to {high:.1%}), log-loss {of['macro_log_loss']:.3f}; "
-        f"clips {figures['clips_by_sum']['macro_accuracy']:.1%}, {figures['clips_by_sum']['macro_log_loss']:.3f}"
+        f"{figures['label']}: {of['n']} windows: accuracy {percent(of['macro_accuracy'])} "
+        f"({spread(of, 'macro_accuracy')}), log-loss {of['macro_log_loss']:.3f} ({spread(of, 'macro_log_loss')}); "
+        f"{clips['n']} clips: {percent(clips['macro_accuracy'])}, {clips['macro_log_loss']:.3f}"
     )

@@ -146,7 +146,7 @@ def _confusion(systems: Sequence[dict[str, Any]]) -> str:
 def _calibration(systems: Sequence[dict[str, Any]]) -> str:
     said = ", ".join(f"{name_of(system, systems)} {system['calibration']['error']:.3f}" for system in systems)
     text = (
-        "<p>How often the largest probability is right, in ten bins of equally many windows: above the dashed line the "
+        "<p>How often the largest probability is right, in bins of equally many windows: above the dashed line the "
         f"model is right more often than it says, below it less. Expected calibration error: <b>{said}</b>.</p>"
     )
     return text + figure(figures.reliability(systems))

@@ -38,7 +38,7 @@ _DEFINITIONS = (
     ),
     (
         "Calibration error",
-        "The mean over windows of how far their bin's accuracy is from its mean confidence (Naeini et al. 2015); ten "
+        "The mean over windows of how far their bin's accuracy is from its mean confidence (Naeini et al. 2015), in "
         "bins of equal mass.",
     ),
 )
