@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from edge_avsc.evaluation.splicing import Plan, Splice, plan
 from edge_avsc.evaluation.stream_report import stream_page
 from edge_avsc.evaluation.stream_results import SETTINGS, stream_results
 from edge_avsc.evaluation.streaming import Played, play
-from edge_avsc.evaluation.tables import write_csv, write_json
+from edge_avsc.evaluation.tables import write_csv, write_json, writing
 from edge_avsc.model import SceneModel
 
 HOP_S = 0.5
@@ -34,7 +33,7 @@ def evaluate_stream(
     """
     dataset.check_labels(model.labels)
     # Before the work, not after it.
-    with _writing(out):
+    with writing(out):
         need_matplotlib()
     planned = plan(dataset.rows, seconds=3600.0 * hours, stay_s=stay_s, seed=seed)
     played = _play(dataset, model, planned)
@@ -52,20 +51,11 @@ def evaluate_stream(
     }
     yield from played.problems.values()
     yield _summary(results)
-    with _writing(out):
+    with writing(out):
         write_json(out / "stream.json", results)
         _write_settings(out / "stream.csv", results["settings"])
         (out / "stream.html").write_text(stream_page(results), encoding="utf-8", newline="\n")
     yield f"The report: {out / 'stream.html'}"
-
-
-@contextlib.contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise ConfigError(f"{out} cannot be written ({error.strerror or error}); give --out another folder.") from error
 
 
 def _play(dataset: Dataset, model: SceneModel, planned: Plan) -> Played:
