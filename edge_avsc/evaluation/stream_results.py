@@ -20,7 +20,8 @@ SETTINGS = ("switches_per_hour", "min_dwell_s", "unsure_below")
 def stream_results(played: Played) -> dict[str, Any]:
     """Return all figures: of each setting, of the default, and of the windows without smoothing.
 
-    Intervals are 95 %, over locations; ``*_gain`` is minus the default's, paired.
+    Intervals are 95 %, over locations; ``*_gain`` is minus the default's, paired. Delays may be infinite: never (null
+    in JSON).
     """
     grid = settings_grid()
     default = grid.index(SmoothingConfig())
