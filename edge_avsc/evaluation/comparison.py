@@ -135,10 +135,14 @@ def _with_floor(answer: _Answer, index: NDArray[int64], half: NDArray[bool_], fl
     assert answer.probabilities is not None
     if floor is None:
         rows, (first, second) = ensembles.floored_by_halves(answer.probabilities, index, half)
-        note = f"floor {first:g} and {second:g}, each chosen in the other half"
+        note = f"floor {_said(first)} and {_said(second)}, each chosen in the other half"
     else:
         rows, note = ensembles.floored(answer.probabilities, floor), f"floor {floor:g}, given"
     return _Answer(f"{answer.name}, floored", "floor", note, answer.decided, rows)
+
+
+def _said(floor: float) -> str:
+    return f"{floor:g}" if floor else "none"
 
 
 def _figures(
