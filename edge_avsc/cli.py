@@ -160,17 +160,14 @@ def _add_evaluate(
         action="store_true",
         help="measure the running label instead: clips spliced into one recording, played under many smoother settings",
     )
-    evaluate.add_argument(
-        "--hours", type=_positive, default=1.0, metavar="H", help="with --stream: how long it is (default: 1)"
-    )
+    evaluate.add_argument("--hours", type=_positive, metavar="H", help="with --stream: how long it is (default: 1)")
     evaluate.add_argument(
         "--stay-s",
         type=_positive,
-        default=60.0,
         metavar="S",
         help="with --stream: how long a scene lasts (default: 60)",
     )
-    evaluate.add_argument("--seed", type=_seed, default=0, metavar="N", help="with --stream: of its order (default: 0)")
+    evaluate.add_argument("--seed", type=_seed, metavar="N", help="with --stream: of its order (default: 0)")
 
 
 def _add_doctor_and_sync(

@@ -222,6 +222,8 @@ def _evaluate(args: argparse.Namespace) -> int:
         return ConfigError.exit_code if flaws else 0
     if args.stream:
         return _evaluate_stream(args, dataset)
+    if {args.hours, args.stay_s, args.seed} != {None}:
+        raise ConfigError("--hours, --stay-s and --seed belong to --stream; add it, or leave them out.")
     systems = open_systems(args.model or ["avsc-lite"], args.label)
     try:
         for line in evaluate(dataset, systems, Path(args.out), args.jobs or default_jobs()):
@@ -241,8 +243,11 @@ def _evaluate_stream(args: argparse.Namespace, dataset: Dataset) -> int:
     models = args.model or ["avsc-lite"]
     if len(models) > 1:
         raise ConfigError("--stream measures one bundle at a time; give --model once.")
+    if args.jobs or args.label:
+        raise ConfigError("--stream plays one recording and submits nothing; leave out --jobs and --label.")
     model = SceneModel.load(models[0])
-    for line in evaluate_stream(dataset, model, Path(args.out), hours=args.hours, stay_s=args.stay_s, seed=args.seed):
+    given = {name: getattr(args, name) for name in ("hours", "stay_s", "seed") if getattr(args, name) is not None}
+    for line in evaluate_stream(dataset, model, Path(args.out), **given):
         print(line, flush=True)
     return 0
 

@@ -20,6 +20,7 @@ _HEADER = (
     "unsure,<br>%",
     "accuracy,<br>%",
     "log-loss",
+    "calibration<br>error, %",
     "against the<br>default, points",
 )
 _OF_SETTINGS = "switches an hour /<br>min. dwell / unsure"
@@ -30,6 +31,10 @@ _DEFINITIONS = (
     (
         "Accuracy",
         "The mean over the classes of the share of windows whose running label is right; unsure is not right.",
+    ),
+    (
+        "Calibration error",
+        "How far the largest smoothed probability is from how often it is right, on average, in bins of equal mass.",
     ),
     ("Log-loss", "Of the smoothed probabilities, in nats, the mean over the classes."),
     ("In brackets", "95 %, a bootstrap over the locations of the clips; against the default it is paired."),
@@ -160,6 +165,7 @@ def _figures(row: dict[str, Any]) -> list[str]:
         f"{100 * row['unsure']:.1f}",
         f"{100 * row['accuracy']:.1f}",
         f"{row['log_loss']:.3f}",
+        f"{100 * row['calibration_error']:.1f}",
     ]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_avsc.config import SmoothingConfig
 from edge_avsc.evaluation.bootstrap import macro_intervals
-from edge_avsc.evaluation.metrics import Interval, sample_losses
+from edge_avsc.evaluation.metrics import Interval, calibration, sample_losses
 from edge_avsc.evaluation.streaming import Played, Shown, quality, settings_grid, smooth, window_by_window
 
 SETTINGS = ("switches_per_hour", "min_dwell_s", "unsure_below")
@@ -91,6 +91,7 @@ def _row(played: Played, shown: Shown, hits: NDArray[float64], losses: NDArray[f
         "wrong": found.wrong,
         "accuracy": _macro(hits, played),
         "log_loss": _macro(losses, played),
+        "calibration_error": calibration(played.truth, shown.probabilities).error,
     }
 
 

@@ -259,6 +259,7 @@ def test_a_page_with_no_delay_at_all_can_be_drawn() -> None:
     ("options", "says"),
     [
         (["--model", "again"], "--stream measures one bundle at a time"),
+        (["--jobs", "2"], "leave out --jobs"),
         (["--split", "one.csv"], "need clips of two labels"),
         (["--out", "audio/bus-paris-0-0.wav"], "cannot be written"),
     ],
@@ -271,6 +272,11 @@ def test_what_is_wrong_is_one_sentence(
     options = [str(out) if option == "audio/bus-paris-0-0.wav" else option for option in options]
     assert stream(dataset, tiny_folder, dataset / "out", *options) == 2
     assert says in capsys.readouterr().err
+
+
+def test_what_belongs_to_a_stream_is_refused_without_it(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(dataset), "--seed", "0"]) == 2
+    assert "belong to --stream" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--hours=0", "--hours=x", "--stay-s=-1", "--seed=-1", "--seed=a"])
