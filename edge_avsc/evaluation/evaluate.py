@@ -136,15 +136,20 @@ def _key(bundle_hash: str) -> str:
 
 
 def _write_figures(dataset: Dataset, evaluated: Sequence[Evaluated], out: Path) -> Iterator[str]:
-    systems = [_figures(dataset, one) for one in evaluated]
+    models = [one.system.bundle.name for one in evaluated]
+    systems = [
+        # In pictures and tables the bundle's name will do, where it is one system's alone.
+        {"name": model if models.count(model) == 1 else one.system.label, **_figures(dataset, one)}
+        for model, one in zip(models, evaluated, strict=True)
+    ]
     results = {
         "schema": 1,
         "edge_avsc": __version__,
         "dataset": _described(dataset),
         "systems": systems,
         "differences": [
-            {"from": evaluated[0].system.label, "to": one.system.label, **difference(evaluated[0].windows, one.windows)}
-            for one in evaluated[1:]
+            {"from": systems[0]["name"], "to": of["name"], **difference(evaluated[0].windows, one.windows)}
+            for one, of in zip(evaluated[1:], systems[1:], strict=True)
         ],
     }
     for one, figures in zip(evaluated, systems, strict=True):
