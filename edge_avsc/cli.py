@@ -155,6 +155,22 @@ def _add_evaluate(
     evaluate.add_argument(
         "--check", action="store_true", help="score nothing: look for files that are missing or cut, and for leaks"
     )
+    evaluate.add_argument(
+        "--stream",
+        action="store_true",
+        help="measure the running label instead: clips spliced into one recording, played under many smoother settings",
+    )
+    evaluate.add_argument(
+        "--hours", type=_positive, default=1.0, metavar="H", help="with --stream: how long it is (default: 1)"
+    )
+    evaluate.add_argument(
+        "--stay-s",
+        type=_positive,
+        default=60.0,
+        metavar="S",
+        help="with --stream: how long a scene lasts (default: 60)",
+    )
+    evaluate.add_argument("--seed", type=_seed, default=0, metavar="N", help="with --stream: of its order (default: 0)")
 
 
 def _add_doctor_and_sync(
@@ -201,6 +217,22 @@ def _add_compare(
         help="correlate two columns: rank, log_loss, accuracy, or one of --table; may be given again",
     )
     compare.add_argument("--out", type=_name, metavar="DIR", help="write the tables there too, as CSV and JSON")
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number above 0")
+    return value
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 0 on")
+    return int(text)
 
 
 def _share(text: str) -> float:

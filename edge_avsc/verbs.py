@@ -13,6 +13,7 @@ from edge_avsc.errors import ConfigError, EdgeAvscError
 
 if TYPE_CHECKING:
     from edge_avsc.config import AppConfig, StreamConfig
+    from edge_avsc.evaluation.datasets import Dataset
     from edge_avsc.health import Health
     from edge_avsc.pipeline import Output
     from edge_avsc.player import Player
@@ -219,6 +220,8 @@ def _evaluate(args: argparse.Namespace) -> int:
             print(line, flush=True)
             flaws += 1
         return ConfigError.exit_code if flaws else 0
+    if args.stream:
+        return _evaluate_stream(args, dataset)
     systems = open_systems(args.model or ["avsc-lite"], args.label)
     try:
         for line in evaluate(dataset, systems, Path(args.out), args.jobs or default_jobs()):
@@ -226,6 +229,21 @@ def _evaluate(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         complain(f"what was scored is kept in {args.out}; the same command goes on from there.")
         raise
+    return 0
+
+
+def _evaluate_stream(args: argparse.Namespace, dataset: Dataset) -> int:
+    from pathlib import Path
+
+    from edge_avsc.evaluation.evaluate_stream import evaluate_stream
+    from edge_avsc.model import SceneModel
+
+    models = args.model or ["avsc-lite"]
+    if len(models) > 1:
+        raise ConfigError("--stream measures one bundle at a time; give --model once.")
+    model = SceneModel.load(models[0])
+    for line in evaluate_stream(dataset, model, Path(args.out), hours=args.hours, stay_s=args.stay_s, seed=args.seed):
+        print(line, flush=True)
     return 0
 
 

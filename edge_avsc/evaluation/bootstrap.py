@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,30 +16,15 @@ DRAWS = 1000
 _BATCH = 50
 
 
-def bootstrap_interval(
-    units: Any, statistic: Callable[[NDArray[int64]], float], *, draws: int = DRAWS, seed: int = 0
-) -> Interval:
-    """Return the percentile bootstrap interval (Efron 1979) of *statistic*, which gets the rows drawn.
-
-    units: which unit each of the n rows belongs to, numbers or names. Draws in which the statistic is NaN are left
-    out; fewer than two units have no interval, which is NaN.
-    """
-    place, n_units = _places(units)
-    rows = [np.flatnonzero(place == unit) for unit in range(n_units)]
-    if n_units < 2:
-        return Interval(float("nan"), float("nan"))
-    drawn = [statistic(np.concatenate([rows[unit] for unit in draw])) for draw in _draws(n_units, draws, seed)]
-    return _percentiles(np.array(drawn))
-
-
 def macro_interval(
     units: Any, values: NDArray[float64], label_index: NDArray[int64], *, draws: int = DRAWS, seed: int = 0
 ) -> Interval:
-    """Return what :func:`bootstrap_interval` does of the macro mean of *values* ``[n]``, in much less time.
+    """Return the percentile bootstrap interval (Efron 1979) of the macro mean of *values* ``[n]``.
 
-    Of losses it is the interval of the macro log-loss, of hits (0 or 1) that of the macro accuracy, of the difference
-    of two systems' losses or hits the paired interval of that difference.
-    A class that a draw has no rows of has no part in its mean.
+    units: which unit each row belongs to, numbers or names; fewer than two have no interval, which is NaN. Of losses
+    it is the interval of the macro log-loss, of hits (0 or 1) that of the macro accuracy, of the difference of two
+    systems' losses or hits the paired interval of that difference. A class that a draw has no rows of has no part in
+    its mean.
     """
     return macro_intervals(units, [values], label_index, draws=draws, seed=seed)[0]
 

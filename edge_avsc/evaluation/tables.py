@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.windows import ScoredWindows
 
 LEVELS = ("windows", "clips_by_sum", "clips_by_log_sum")
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Make *folder* where it is missing; what cannot be written inside becomes a ConfigError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be written ({error.strerror or error}); give --out another folder."
+        ) from error
 
 
 def write_json(path: Path, results: dict[str, Any]) -> None:
