@@ -30,6 +30,7 @@ _STYLE = {
     # Letters stay letters: small, and they can be searched. Equal drawings have equal bytes.
     "svg.fonttype": "none",
     "svg.hashsalt": "edge-avsc",
+    "text.parse_math": False,
 }
 
 

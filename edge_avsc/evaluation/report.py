@@ -21,8 +21,8 @@ _LEVELS = {
 _MODALITIES = {"av": "both", "a": "sound alone", "v": "pictures alone"}
 
 
-def write_report(path: Path, results: dict[str, Any], more: Sequence[Section] = ()) -> None:
-    """Write the report of *results* (those of results.json), with *more* sections before its last ones."""
+def write_report(path: Path, results: dict[str, Any]) -> None:
+    """Write the report of *results*, those of results.json."""
     systems = results["systems"]
     dataset = results["dataset"]
     sections = [
@@ -34,7 +34,6 @@ def write_report(path: Path, results: dict[str, Any], more: Sequence[Section] = 
         Section("Sound and pictures", _modalities(systems)),
         Section("Skew", _skew(systems)),
         Section("Cities", _cities(systems)),
-        *more,
         Section("Data", data_section(dataset, systems)),
         Section("Definitions", definitions()),
     ]
