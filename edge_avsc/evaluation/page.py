@@ -91,4 +91,5 @@ def figure(svg: str, caption: str = "") -> str:
 
 def card(value: str, what: str) -> str:
     """Return a large figure with a line under it."""
-    return f'<div class="card"><b>{escape(value)}</b><span>{escape(what)}</span></div>'
+    html = f'<div class="card"><b>{escape(value)}</b><span>{escape(what)}</span></div>'
+    return html.replace(" %", "&nbsp;%")
