@@ -19,12 +19,13 @@ from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.assessment import assess, difference
 from edge_avsc.evaluation.datasets import Dataset
 from edge_avsc.evaluation.figures import need_matplotlib
+from edge_avsc.evaluation.metrics import need_scikit_learn
 from edge_avsc.evaluation.progress import shown
 from edge_avsc.evaluation.report import write_report
 from edge_avsc.evaluation.results import ResultStore
 from edge_avsc.evaluation.scoring import SKEWS_MS, STATES
 from edge_avsc.evaluation.submission import write_meta, write_reference, write_submission
-from edge_avsc.evaluation.tables import write_clips, write_json, write_scores
+from edge_avsc.evaluation.tables import write_clips, write_json, write_scores, writing
 from edge_avsc.evaluation.windows import ScoredWindows, gather
 from edge_avsc.evaluation.wording import percent, spread
 from edge_avsc.evaluation.workers import score_clips
@@ -82,9 +83,10 @@ def evaluate(dataset: Dataset, systems: Sequence[System], out: Path, jobs: int) 
     """
     dataset.check_labels(systems[0].bundle.labels)
     if dataset.labelled:
+        # Before the work, not after it.
         need_matplotlib()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+        need_scikit_learn()
+    with writing(out):
         evaluated = []
         for system in systems:
             evaluated.append((yield from _score(dataset, system, out, jobs)))
@@ -96,8 +98,6 @@ def evaluate(dataset: Dataset, systems: Sequence[System], out: Path, jobs: int) 
             write_submission(out, one.system.label, one.windows)
             write_clips(out / f"{one.system.label}.clips.csv", one.windows)
             yield f"{out / one.system.label}.output.csv"
-    except OSError as error:
-        raise ConfigError(f"{out} cannot be written ({error.strerror or error}); give --out another folder.") from error
 
 
 def _score(dataset: Dataset, system: System, out: Path, jobs: int) -> Generator[str, None, Evaluated]:
@@ -136,15 +136,20 @@ def _key(bundle_hash: str) -> str:
 
 
 def _write_figures(dataset: Dataset, evaluated: Sequence[Evaluated], out: Path) -> Iterator[str]:
-    systems = [_figures(dataset, one) for one in evaluated]
+    models = [one.system.bundle.name for one in evaluated]
+    systems = [
+        # In pictures and tables the bundle's name will do, where it is one system's alone.
+        {"name": model if models.count(model) == 1 else one.system.label, **_figures(dataset, one)}
+        for model, one in zip(models, evaluated, strict=True)
+    ]
     results = {
         "schema": 1,
         "edge_avsc": __version__,
         "dataset": _described(dataset),
         "systems": systems,
         "differences": [
-            {"from": evaluated[0].system.label, "to": one.system.label, **difference(evaluated[0].windows, one.windows)}
-            for one in evaluated[1:]
+            {"from": systems[0]["name"], "to": of["name"], **difference(evaluated[0].windows, one.windows)}
+            for one, of in zip(evaluated[1:], systems[1:], strict=True)
         ],
     }
     for one, figures in zip(evaluated, systems, strict=True):
