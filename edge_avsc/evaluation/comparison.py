@@ -154,9 +154,8 @@ def _figures(
         for answer in answers
     ]
     compared = list(itertools.combinations([i for i, a in enumerate(answers) if a.kind == "system"], 2))
-    columns = [*hits, *losses]
-    columns += [column[i] - column[j] for i, j in compared for column in (losses, hits)]
-    found = macro_intervals(units, columns, index)
+    differences = (column[i] - column[j] for i, j in compared for column in (losses, hits))
+    found = macro_intervals(units, itertools.chain(hits, losses, differences), index)
     entries = [_entry(answer, index, labels, found[i], found[i + len(answers)]) for i, answer in enumerate(answers)]
     intervals = iter(found[2 * len(answers) :])
     return entries, [_pair(entries[i], entries[j], next(intervals), next(intervals)) for i, j in compared]

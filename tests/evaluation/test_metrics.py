@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 
 from edge_avsc.errors import ConfigError
-from edge_avsc.evaluation.bootstrap import macro_interval
+from edge_avsc.evaluation.bootstrap import macro_interval, macro_intervals
 from edge_avsc.evaluation.metrics import (
     calibration,
     decisions,
@@ -219,6 +219,16 @@ def test_the_bootstrap_is_that_of_rows_drawn_one_by_one_and_covers_the_truth() -
     assert found == pytest.approx(drawn_one_by_one(units, macro, draws=200, seed=4), abs=1e-12)
     assert found.low < macro(np.arange(600)) < found.high
     assert macro_interval(units, values, index, draws=200, seed=5) != found
+
+
+def test_many_columns_are_drawn_alike() -> None:
+    random = np.random.default_rng(9)
+    units, index = random.integers(0, 20, 300), random.integers(0, 3, 300)
+    columns = [random.random(300) for _ in range(150)]
+    found = macro_intervals(units, iter(columns), index, draws=120)
+    assert len(found) == 150
+    for place in (0, 63, 64, 149):
+        assert found[place] == pytest.approx(macro_interval(units, columns[place], index, draws=120), abs=1e-12)
 
 
 def test_whole_units_are_drawn() -> None:
