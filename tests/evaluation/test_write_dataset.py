@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from pathlib import Path
-from types import ModuleType
 
 from edge_avsc.evaluation.datasets import read_dataset
 from edge_avsc.evaluation.flaws import flaws
 from edge_avsc.evaluation.scoring import ClipScorer
 from edge_avsc.model import SceneModel
-
-
-def tool() -> ModuleType:
-    path = Path(__file__).parents[2] / "tools" / "write_dataset.py"
-    spec = importlib.util.spec_from_file_location("write_dataset", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from taken import tool
 
 
 def test_it_writes_whole_clips_of_four_classes(tmp_path: Path, tiny_model: SceneModel) -> None:
     arguments = ["--clips", "18", "--drawn", "5", "--duration", "2", "--size", "64x36", "--fps", "10"]
-    assert tool().main([str(tmp_path), *arguments]) == 0
+    assert tool("write_dataset").main([str(tmp_path), *arguments]) == 0
     dataset = read_dataset(tmp_path)
     assert len(dataset.rows) == 18
     assert len({row.scene_label for row in dataset.rows}) == 4
