@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.windows import ScoredWindows
 
@@ -55,7 +57,7 @@ def write_clips(path: Path, windows: ScoredWindows) -> None:
     """Write what became of each clip: its labels by the sum of probabilities and by that of their logarithms."""
     header = ("filename", "scene_label", "location", "windows", "by_sum", "by_log_sum", "confidence", "events")
     summed, logs = windows.clip_probabilities(), windows.clip_probabilities(log=True)
-    counts = [int((windows.clips == clip).sum()) for clip in range(len(windows.rows))]
+    counts = np.bincount(windows.clips, minlength=len(windows.rows)).tolist()
     lines = [
         (
             row.name,
