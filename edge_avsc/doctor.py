@@ -99,11 +99,11 @@ def _model(config: AppConfig, clock: Clock) -> Iterator[Finding]:
     from edge_avsc.golden import verify
     from edge_avsc.model import SceneModel
 
-    model = SceneModel.load(config.model, provider=config.provider)
+    model = SceneModel.load(config.model, backend=config.backend, provider=config.provider)
     yield Finding("ONNX Runtime", f"has {', '.join(available_providers())}; {model.backend.provider} serves.")
-    if model.backend.fallback:
+    if model.fallback:
         mend = "Install the build of ONNX Runtime that has it and what it needs, or write 'provider: cpu'."
-        yield Finding("provider", model.backend.fallback, mend)
+        yield Finding("provider", model.fallback, mend)
     for line in verify(config.model):
         yield Finding("model", line)
     yield _speed(config, model, clock)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_avsc.backends._providers import PROVIDERS
+from edge_avsc.backends.base import GraphRunner, Watch
+from edge_avsc.backends.onnxruntime import OnnxRuntimeBackend, available_providers
+from edge_avsc.bundle import GraphSpec, read_bundle
+from edge_avsc.config import parse_config
+from edge_avsc.errors import ModelError
+from edge_avsc.model import SceneModel
+from edge_avsc.succession import Successor, begin, needs_building
+
+
+class SlowToBuild(OnnxRuntimeBackend):
+    """A backend that has to build first, which takes until *built* is set."""
+
+    def __init__(self, built: threading.Event, watch: Watch) -> None:
+        super().__init__()
+        self._built = built
+        self._looking = watch
+
+    def load(self, path: Path, spec: GraphSpec) -> GraphRunner:
+        self._looking.say(f"{path.name} is being built.")
+        while not self._built.wait(0.01):
+            if self._looking.cancelled():
+                raise ModelError("It was cancelled.")
+        return super().load(path, spec)
+
+
+def slow(folder: Path, built: threading.Event) -> Callable[[Watch], SceneModel]:
+    return lambda watch: SceneModel(folder, read_bundle(folder), SlowToBuild(built, watch))
+
+
+def taken(successor: Successor) -> SceneModel:
+    """Ask until it is there, as a live run does; the test's own time limit is the suite's."""
+    waiting = threading.Event()
+    for _ in range(1000):
+        model = successor.take()
+        if model is not None:
+            return model
+        waiting.wait(0.01)
+    raise AssertionError("the successor never came")
+
+
+def test_a_model_comes_when_it_is_built_and_says_so_meanwhile(tiny_folder: Path) -> None:
+    built = threading.Event()
+    successor = Successor(slow(tiny_folder, built))
+    successor.start(threading.Event())
+    assert successor.take() is None
+    built.set()
+    assert isinstance(taken(successor).backend, SlowToBuild)
+    assert successor.said() == [f"{part}.onnx is being built." for part in ("audio", "image", "fusion")]
+    assert successor.said() == []
+    assert successor.take() is None
+
+
+def test_what_goes_wrong_is_raised_where_it_is_asked_for() -> None:
+    def refuse(watch: Watch) -> SceneModel:
+        raise ModelError("There is no GPU; buy one.")
+
+    successor = Successor(refuse)
+    successor.start(threading.Event())
+    with pytest.raises(ModelError, match="buy one"):
+        taken(successor)
+
+
+def test_a_stop_ends_the_build(tiny_folder: Path) -> None:
+    stop, over = threading.Event(), threading.Event()
+
+    def load(watch: Watch) -> SceneModel:
+        try:
+            return slow(tiny_folder, threading.Event())(watch)
+        finally:
+            over.set()
+
+    successor = Successor(load)
+    successor.start(stop)
+    stop.set()
+    assert over.wait(10)
+    assert successor.take() is None
+
+
+def test_where_nothing_is_built_the_model_serves_at_once(tiny_folder: Path) -> None:
+    model, successor = begin(parse_config(f"model: {tiny_folder}"))
+    assert successor is None
+    assert model.backend.provider == "CPUExecutionProvider"
+    assert model.embed_sound(np.zeros((37, 16), np.float32)).shape == (8,)
+
+
+def test_what_is_not_there_is_an_error_at_once(tiny_folder: Path) -> None:
+    absent = next(name for name, known in PROVIDERS.items() if known not in available_providers())
+    config = parse_config(f"{{model: '{tiny_folder}', provider: {absent}}}")
+    assert not needs_building(config)
+    with pytest.raises(ModelError, match="is not in this build"):
+        begin(config)
+    allowed = parse_config(f"{{model: '{tiny_folder}', provider: [{absent}, cpu]}}")
+    model, successor = begin(allowed)
+    assert successor is None
+    assert model.fallback is not None
