@@ -18,6 +18,7 @@ from edge_avsc.clock import Clock
 from edge_avsc.config import AppConfig
 from edge_avsc.errors import DeviceError, EdgeAvscError, ModelError
 from edge_avsc.findings import Finding, stream_findings
+from edge_avsc.machine import Machine, read_machine
 from edge_avsc.types import NS_PER_MS
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def examine(
     yield Finding("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield from packages()
     yield from _portaudio()
+    yield machine_finding(read_machine())
     try:
         yield from _model(config, clock)
     except (ModelError, ImportError) as error:
@@ -80,6 +82,12 @@ def packages(wanted: Mapping[str, str] = PACKAGES) -> Iterator[Finding]:
         version = metadata.version(distributions[0]) if distributions else getattr(module, "__version__", "?")
         versions.append(f"{name} {version}")
     yield Finding("packages", ", ".join(versions))
+
+
+def machine_finding(machine: Machine) -> Finding:
+    """Return the finding of how the machine is."""
+    mend = "Give it a cooler place, a fan, or a stronger power supply." if machine.slowed_by else ""
+    return Finding("machine", str(machine), mend)
 
 
 def _portaudio() -> Iterator[Finding]:

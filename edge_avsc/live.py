@@ -10,6 +10,7 @@ from edge_avsc.config import AppConfig, StreamConfig, hop_ns
 from edge_avsc.errors import DeviceError
 from edge_avsc.health import Health
 from edge_avsc.inbox import Arrival, Inbox
+from edge_avsc.machine import MachineWatch
 from edge_avsc.model import SceneModel
 from edge_avsc.pipeline import Output, ScenePipeline
 from edge_avsc.relief import Relief
@@ -39,7 +40,8 @@ JOIN_NS = NS_PER_S // 2
 class Monitor:
     """All live streams of a configuration, until *stop* is set or every source has ended.
 
-    successor: a model that takes over when it is ready. open_source: see :func:`edge_avsc.sources.open_live`.
+    successor: a model that takes over when it is ready. machine: looks at temperature and throttling.
+    open_source: see :func:`edge_avsc.sources.open_live`.
     beat: is called at each turn of the loop, which shows that it lives even while nothing comes.
     Raises DeviceError when at the start not one source can be opened and none of them is far away, ModelError when the
     successor cannot be had; a source that is lost later comes back by itself, with an event each way.
@@ -53,6 +55,7 @@ class Monitor:
         clock: Clock,
         stop: threading.Event,
         successor: Successor | None = None,
+        machine: MachineWatch | None = None,
         open_source: Callable[..., LiveSource] = open_live,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
@@ -79,6 +82,7 @@ class Monitor:
         }
         self._delivered = False
         self._successor = successor
+        self._machine = machine or MachineWatch()
 
     def outputs(self) -> Iterator[Output]:
         """Yield estimates and events as they come."""
@@ -93,6 +97,7 @@ class Monitor:
             while not self._stop.is_set():
                 self._beat()
                 yield from self._succeed()
+                yield from self._look_at_machine()
                 alive = any(stream.alive for stream in self._streams.values())
                 arrivals = self._inbox.take(STEP_S)
                 for output in self._step(arrivals):
@@ -110,6 +115,11 @@ class Monitor:
     def _tell(self, event: str, detail: str) -> Iterator[Output]:
         for name in self._streams:
             yield StreamEvent(name, "model", event, detail, self._clock.now_ns())
+
+    def _look_at_machine(self) -> Iterator[Output]:
+        for event, detail in self._machine.check(self._clock.now_ns()):
+            yield from self._tell(event, detail)
+        self.health.machine = self._machine.machine
 
     def _succeed(self) -> Iterator[Output]:
         """Let the model that was waited for take over, between two windows."""

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "edge_avsc"
 # Imports point down: a module may import only modules of lower floors. Leaves are imported, never one by another.
 FLOORS: list[set[str]] = [
     {"errors", "types", "providers"},
-    {"clock", "config", "bundle"},
+    {"clock", "config", "bundle", "machine"},
     {"ring", "resampling", "features", "health", "notify", "parity"},
     {"inbox", "audio_track", "video_track"},
     {"windows", "model", "smoothing", "skew", "quality", "supervision", "relief"},

@@ -16,6 +16,7 @@ from edge_avsc.clock import MonotonicClock
 from edge_avsc.config import AppConfig, SourceConfig, StreamConfig
 from edge_avsc.errors import DeviceError, ModelError
 from edge_avsc.live import Monitor
+from edge_avsc.machine import MachineWatch
 from edge_avsc.model import SceneModel
 from edge_avsc.pipeline import Output
 from edge_avsc.succession import Successor
@@ -81,7 +82,12 @@ def failing(
 
 
 def monitor(
-    model: SceneModel, stop: threading.Event, *, successor: Successor | None = None, **sources: Scripted
+    model: SceneModel,
+    stop: threading.Event,
+    *,
+    successor: Successor | None = None,
+    machine: MachineWatch | None = None,
+    **sources: Scripted,
 ) -> Monitor:
     """A monitor of one stream 's' with these sources."""
     uris: dict[str, Any] = {role: SourceConfig(uri=f"device-{role}") for role in sources}
@@ -92,6 +98,7 @@ def monitor(
         clock=MonotonicClock(),
         stop=stop,
         successor=successor,
+        machine=machine,
         open_source=lambda uri, roles, **_: sources[uri.removeprefix("device-")],
     )
 
@@ -203,6 +210,19 @@ def test_a_model_that_cannot_be_had_ends_the_run(tiny_model: SceneModel) -> None
     alone = monitor(tiny_model, threading.Event(), successor=Successor(load), audio=Scripted("audio", [sound(1)]))
     with pytest.raises(ModelError, match="No engine could be built"):
         list(alone.outputs())
+
+
+def test_a_machine_that_slows_itself_down_is_told(tiny_model: SceneModel, tmp_path: Path) -> None:
+    stop = threading.Event()
+    device = tmp_path / "sys/class/thermal/cooling_device0"
+    device.mkdir(parents=True)
+    (device / "type").write_text("cpufreq-cpu0\n")
+    (device / "cur_state").write_text("3\n")
+    alone = monitor(tiny_model, stop, machine=MachineWatch(tmp_path), audio=Scripted("audio", [sound(2)]))
+    seen = until(alone.outputs(), lambda seen: labelled(seen, "a") >= 1, stop)
+    assert events(seen)[0] == ("model", "throttled")
+    assert alone.health.machine is not None
+    assert alone.health.machine.slowed_by == ("cpufreq-cpu0 (step 3)",)
 
 
 def test_labels_go_on_with_what_is_left(tiny_model: SceneModel) -> None:
