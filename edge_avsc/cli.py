@@ -130,6 +130,9 @@ def _add_doctor_and_sync(
     doctor.add_argument(
         "--seconds", type=_seconds, default=3.0, metavar="S", help="how long to listen and look (default: 3)"
     )
+    doctor.add_argument(
+        "--selftest", action="store_true", help="instead try everything that can run the model: a report to paste"
+    )
     sync.add_argument("--stream", metavar="NAME", help="which stream, where several have sound and pictures")
     sync.add_argument("--seconds", type=_seconds, default=30.0, metavar="S", help="how long to try (default: 30)")
 

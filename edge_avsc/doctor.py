@@ -123,9 +123,9 @@ def _speed(config: AppConfig, model: SceneModel, clock: Clock) -> Finding:
     columns = chance.normal(size=(audio.columns, audio.n_mels)).astype(np.float32)
     picture = chance.integers(0, 256, (1, image.size_px, image.size_px, 3), np.uint8)
     sound_embedding, image_embedding = model.embed_sound(columns), model.embed_pictures(picture)
-    sound_ms = _median_ms(lambda: model.embed_sound(columns), clock)
-    image_ms = _median_ms(lambda: model.embed_pictures(picture), clock)
-    fusion_ms = _median_ms(lambda: model.fuse(sound_embedding, image_embedding), clock)
+    sound_ms = median_ms(lambda: model.embed_sound(columns), clock)
+    image_ms = median_ms(lambda: model.embed_pictures(picture), clock)
+    fusion_ms = median_ms(lambda: model.fuse(sound_embedding, image_embedding), clock)
     per_s_ms = len(config.streams) * (image.frames_per_s * image_ms + (sound_ms + fusion_ms) / config.hop_s)
     times = f"sound {sound_ms:.2f} ms, picture {image_ms:.2f} ms, fusion {fusion_ms:.2f} ms (medians of {RUNS})"
     finding = f"{times}: {per_s_ms / 10:.1f} % of one core for all streams"
@@ -133,7 +133,8 @@ def _speed(config: AppConfig, model: SceneModel, clock: Clock) -> Finding:
     return Finding("speed", finding, mend)
 
 
-def _median_ms(run: Callable[[], object], clock: Clock) -> float:
+def median_ms(run: Callable[[], object], clock: Clock) -> float:
+    """Return how long *run* takes in milliseconds, the median of RUNS."""
     durations_ns = []
     for _ in range(RUNS):
         began_ns = clock.now_ns()

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from edge_avsc import __version__
 from edge_avsc.errors import ConfigError, EdgeAvscError
 
 if TYPE_CHECKING:
@@ -172,11 +173,18 @@ def _devices(args: argparse.Namespace) -> int:
 def _doctor(args: argparse.Namespace) -> int:
     from edge_avsc.clock import MonotonicClock
     from edge_avsc.doctor import examine
+    from edge_avsc.selftest import selftest
 
-    worst = 0
-    for finding in examine(_live_config(args.config), seconds=args.seconds, clock=MonotonicClock()):
-        print(finding, flush=True)
-        worst = max(worst, finding.exit_code)
+    config, clock, worst = _live_config(args.config), MonotonicClock(), 0
+    with _watched() as watch:
+        if args.selftest:
+            print(f"edge-avsc {__version__} self-test: paste all of it into a report of a bug")
+            findings = selftest(config.model, clock=clock, watch=watch)
+        else:
+            findings = examine(config, seconds=args.seconds, clock=clock)
+        for finding in findings:
+            print(finding, flush=True)
+            worst = max(worst, finding.exit_code)
     return worst
 
 

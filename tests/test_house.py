@@ -27,6 +27,7 @@ FLOORS: list[set[str]] = [
     {"golden", "player", "live", "survey", "building"},
     {"replay", "findings", "sync"},
     {"doctor"},
+    {"selftest"},
     {"verbs"},
     {"cli"},
 ]
