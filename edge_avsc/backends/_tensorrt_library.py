@@ -50,11 +50,11 @@ class TensorRtLibrary:
         return builder.create_network(0 if kind is None else 1 << int(kind))
 
     def configure(self, config: Any, target: str) -> None:
-        """Allow int8 where the types of the network do not say it by themselves; set a *target* such as ``sm_89``."""
-        if not self.for_rtx and not hasattr(self.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
-            int8 = getattr(self.module.BuilderFlag, "INT8", None)
-            if int8 is not None:
-                config.set_flag(int8)
+        """Set what a network does not say by itself in this version, and the *target*, such as ``sm_89``."""
+        if self._version < (9, 0) and not self.for_rtx:
+            config.set_flag(self.module.BuilderFlag.INT8)
+            # Two contexts of one engine are usual later on.
+            config.set_preview_feature(self.module.PreviewFeature.PROFILE_SHARING_0806, True)
         if self.for_rtx:
             config.num_compute_capabilities = 1
             config.set_compute_capability(self._capability(target), 0)

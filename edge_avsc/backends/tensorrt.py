@@ -157,8 +157,10 @@ class _Engine:
             name: np.empty((batch, *(int(n) for n in one.shape[1:])), float32)
             for name, one in self._spec.outputs.items()
         }
-        for name, array in inputs.items():
-            self._cuda.upload(self._addresses[name], np.ascontiguousarray(array))
+        # What is copied must stay where it is until the copy is done.
+        kept = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
+        for name, array in kept.items():
+            self._cuda.upload(self._addresses[name], array)
         if batch == 1:
             self._run_single()
         else:

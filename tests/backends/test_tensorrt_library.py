@@ -21,7 +21,13 @@ def version(number: str, *, flags: dict[str, int], builder_flags: dict[str, int]
     )
 
 
-EIGHT = version("8.6.2", flags={"EXPLICIT_BATCH": 0}, builder_flags={"FP16": 0, "INT8": 1})
+PreviewFeature = IntEnum("PreviewFeature", {"PROFILE_SHARING_0806": 3})
+EIGHT = version(
+    "8.6.2",
+    flags={"EXPLICIT_BATCH": 0},
+    builder_flags={"FP16": 0, "INT8": 1},
+    PreviewFeature=PreviewFeature,
+)
 TEN = version("10.3.0", flags={"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}, builder_flags={"FP16": 0, "INT8": 1})
 ELEVEN = version("11.1.0", flags={}, builder_flags={})
 ComputeCapability = IntEnum("ComputeCapability", {"NONE": 0, "CURRENT": 1, "SM120": 120, "SM89": 89, "SM80": 80})
@@ -38,6 +44,10 @@ class Config:
     def set_flag(self, flag: Any) -> None:
         self.told.append(("flag", flag.name))
 
+    def set_preview_feature(self, feature: Any, on: bool) -> None:
+        assert on
+        self.told.append(("preview", feature.name))
+
     def set_compute_capability(self, capability: Any, index: int) -> None:
         self.told.append(("capability", capability.name, index))
 
@@ -50,7 +60,7 @@ class Builder:
 @pytest.mark.parametrize(
     ("name", "module", "network", "told"),
     [
-        ("tensorrt", EIGHT, 1 << 0, [("flag", "INT8")]),
+        ("tensorrt", EIGHT, 1 << 0, [("flag", "INT8"), ("preview", "PROFILE_SHARING_0806")]),
         ("tensorrt", TEN, 1 << 1, []),
         ("tensorrt", ELEVEN, 0, []),
         ("tensorrt_rtx", RTX, 1 << 1, [("capability", "SM89", 0)]),

@@ -13,8 +13,11 @@ import pytest
 
 from edge_avsc.clock import MonotonicClock
 from edge_avsc.sources.gstreamer import SILENCE_S, GstreamerCamera
+from edge_avsc.sources.synthetic import Demo
 from edge_avsc.types import NS_PER_S
 from real.one_source import Run
+from real.servers import has_rtsp_server, serving
+from recordings import Pictures, Sound, needs_encoder, write_recording
 
 pytestmark = [
     pytest.mark.real,
@@ -120,6 +123,26 @@ def test_a_pipeline_that_does_not_start_says_why(pipeline: str, says: str) -> No
     assert sentence.startswith(f"The camera {pipeline} does not start (")
     assert "\n" not in sentence
     assert any(words in sentence for words in says.split("|"))
+
+
+def test_a_network_camera_is_decoded_by_the_pipelines_own_decoder(tmp_path: Path) -> None:
+    """On a board it is nvv4l2decoder; here it is the processor's."""
+    if not has_rtsp_server():
+        pytest.skip("GstRtspServer and its plugins are not here")
+    needs_encoder("libx264")
+    demo = Demo(25.0, 0.0, 1, 25)
+    sound = Sound(codec="pcm_s16le", samples=demo.samples(0, demo.sample_count))
+    pictures = Pictures(320, 240, draw=demo.image)
+    path = write_recording(tmp_path / "demo.mkv", 25.0, pictures=pictures, sound=sound)
+    with serving("rtsp", "--path", str(path)) as server:
+        address = f"rtsp://127.0.0.1:{server.port}/"
+        decoder = "rtph264depay ! h264parse ! avdec_h264"
+        with Run(camera(f"gst://rtspsrc location={address} latency=50 ! {decoder}")) as run:
+            run.wait_for_frames(30)
+    assert run.error is None
+    image = run.frames[20][1].image
+    assert image is not None
+    assert image.std() > 5
 
 
 def test_secrets_of_an_address_are_not_told() -> None:
