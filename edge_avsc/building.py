@@ -15,7 +15,7 @@ from edge_avsc.types import NS_PER_S
 
 
 def build(
-    model: str | Path, backend: str, targets: Sequence[str], *, watch: Watch, clock: Clock, provider: str = "tensorrt"
+    model: str | Path, backend: str, targets: Sequence[str], *, provider: str = "tensorrt", watch: Watch, clock: Clock
 ) -> Iterator[str]:
     """Build what *backend* needs and yield a line of each engine.
 

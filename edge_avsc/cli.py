@@ -152,6 +152,12 @@ def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser], co
         help="build: what the engines are for (default: tensorrt)",
     )
     model.add_argument(
+        "--provider",
+        choices=["tensorrt", "openvino"],
+        default="tensorrt",
+        help="build with --backend onnxruntime: which of its providers (default: tensorrt)",
+    )
+    model.add_argument(
         "--target",
         action="append",
         default=[],

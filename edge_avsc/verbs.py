@@ -211,7 +211,8 @@ def _model(args: argparse.Namespace) -> int:
 
     with _watched() as watch:
         if args.action == "build":
-            lines = build(args.model, args.backend, args.target, watch=watch, clock=MonotonicClock())
+            clock = MonotonicClock()
+            lines = build(args.model, args.backend, args.target, provider=args.provider, watch=watch, clock=clock)
         else:
             lines = describe(args.model) if args.action == "info" else verify(args.model)
         for line in lines:

@@ -15,13 +15,9 @@ class BuildView:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._bars: dict[str, TaskID] = {}
-        self._done: set[str] = set()
-        columns = (TextColumn("building {task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-        self._view = Progress(*columns, console=Console(file=stream)) if stream.isatty() else None
+        self._view: Progress | None = None
 
     def __enter__(self) -> BuildView:
-        if self._view:
-            self._view.start()
         return self
 
     def __exit__(
@@ -32,6 +28,10 @@ class BuildView:
 
     def progress(self, what: str, share: float) -> None:
         """Show that *what* is built, and how far that is, 0..1."""
+        if self._stream.isatty() and self._view is None:
+            columns = (TextColumn("building {task.description}"), BarColumn(), TaskProgressColumn())
+            self._view = Progress(*columns, TimeElapsedColumn(), console=Console(file=self._stream))
+            self._view.start()
         if self._view:
             if what not in self._bars:
                 self._bars[what] = self._view.add_task(what, total=1.0)
