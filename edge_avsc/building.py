@@ -41,8 +41,8 @@ def build(
 def _ahead(
     folder: Path, bundle: Bundle, backend: str, targets: Sequence[str], watch: Watch, clock: Clock
 ) -> Iterator[str]:
+    from edge_avsc.backends._engine_store import EngineStore
     from edge_avsc.backends._tensorrt_library import TensorRtLibrary
-    from edge_avsc.backends.tensorrt import EngineStore
 
     library = TensorRtLibrary(backend)
     for target in targets:

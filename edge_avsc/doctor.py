@@ -22,6 +22,7 @@ from edge_avsc.machine import Machine, read_machine
 from edge_avsc.types import NS_PER_MS
 
 if TYPE_CHECKING:
+    from edge_avsc.backends.base import Watch
     from edge_avsc.model import SceneModel
     from edge_avsc.sources import LiveSource
 
@@ -46,15 +47,23 @@ DAYS = 7.0
 
 
 def examine(
-    config: AppConfig, *, seconds: float, clock: Clock, open_source: Callable[..., LiveSource] | None = None
+    config: AppConfig,
+    *,
+    seconds: float,
+    clock: Clock,
+    watch: Watch | None = None,
+    open_source: Callable[..., LiveSource] | None = None,
 ) -> Iterator[Finding]:
-    """Yield what is found, as it is found. seconds: how long the sources are listened to and looked at, all at once."""
+    """Yield what is found, as it is found.
+
+    seconds: how long the sources are listened to and looked at, all at once. watch: is told of engines that are built.
+    """
     yield Finding("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield from packages()
     yield from _portaudio()
     yield machine_finding(read_machine())
     try:
-        yield from _model(config, clock)
+        yield from _model(config, clock, watch)
     except (ModelError, ImportError) as error:
         yield Finding.failure("model", error if isinstance(error, ModelError) else ModelError(f"{error}; {_INSTALL}"))
     hop = f"a window every {config.hop_s:g} s"
@@ -102,12 +111,12 @@ def _portaudio() -> Iterator[Finding]:
         yield Finding("PortAudio", version)
 
 
-def _model(config: AppConfig, clock: Clock) -> Iterator[Finding]:
+def _model(config: AppConfig, clock: Clock, watch: Watch | None) -> Iterator[Finding]:
     from edge_avsc.backends.onnxruntime import available_providers
     from edge_avsc.golden import verify
     from edge_avsc.model import SceneModel
 
-    model = SceneModel.load(config.model, backend=config.backend, provider=config.provider)
+    model = SceneModel.load(config.model, backend=config.backend, provider=config.provider, watch=watch)
     yield Finding("ONNX Runtime", f"has {', '.join(available_providers())}; {model.backend.provider} serves.")
     if model.fallback:
         mend = "Install the build of ONNX Runtime that has it and what it needs, or write 'provider: cpu'."

@@ -181,7 +181,7 @@ def _doctor(args: argparse.Namespace) -> int:
             print(f"edge-avsc {__version__} self-test: paste all of it into a report of a bug")
             findings = selftest(config.model, clock=clock, watch=watch)
         else:
-            findings = examine(config, seconds=args.seconds, clock=clock)
+            findings = examine(config, seconds=args.seconds, clock=clock, watch=watch)
         for finding in findings:
             print(finding, flush=True)
             worst = max(worst, finding.exit_code)

@@ -76,7 +76,10 @@ class Cuda:
         self._call("cudaGraphLaunch", graph, self.stream)
 
     def _call(self, function: str, *arguments: Any) -> Any:
-        code, *results = getattr(self._runtime, function)(*arguments)
+        try:
+            code, *results = getattr(self._runtime, function)(*arguments)
+        except RuntimeError as error:  # cuda-python's word for a library that is not there, or lacks a function
+            raise ModelError(f"{function}: {error}") from error
         if int(code) != 0:
             words = self._runtime.cudaGetErrorString(code)[1]
             raise ModelError(words.decode() if isinstance(words, bytes) else str(words))

@@ -32,9 +32,12 @@ class Builder:
         """
         trt = self._library.module
         log = logger(trt)
-        builder = trt.Builder(log)
-        if builder is None:
-            raise ModelError(f"{self._library.name} cannot start here ({log.said()}); check the driver of the GPU.")
+        try:
+            builder = trt.Builder(log)
+        except TypeError:  # pybind11's word for a constructor that returned nothing
+            raise ModelError(
+                f"{self._library.name} cannot start here ({log.said()}); check the driver of the GPU."
+            ) from None
         network = self._library.network(builder)
         parser = trt.OnnxParser(network, log)
         if not parser.parse(path.read_bytes()):

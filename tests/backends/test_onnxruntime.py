@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from edge_avsc.backends._providers import PROVIDERS, options_for, others_that_served
 from edge_avsc.backends._sessions import BoundSession
@@ -141,6 +142,47 @@ def test_small_things_may_be_done_by_another(tiny_folder: Path, tmp_path: Path, 
     """A GPU's provider leaves shapes and the like to the CPU; the work are the products of matrices."""
     profile = profile_of_a_run(tiny_folder, tmp_path, audio).replace("MatMul", "Reshape").replace("Gemm", "Reshape")
     assert others_that_served(profile, "CUDAExecutionProvider") == []
+
+
+def test_products_of_large_bytes_do_not_saturate(tmp_path: Path) -> None:
+    """AVX2 without VNNI adds two products of an unsigned and a signed byte in 16 bits, unless that is avoided."""
+    depth = 64
+
+    def constant(name: str, values: Any, dtype: Any) -> Any:
+        return numpy_helper.from_array(np.asarray(values, dtype), name)
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("QuantizeLinear", ["x", "x_scale", "x_zero"], ["xq"]),
+            helper.make_node("DequantizeLinear", ["xq", "x_scale", "x_zero"], ["xd"]),
+            helper.make_node("DequantizeLinear", ["w", "w_scale", "w_zero"], ["wd"]),
+            helper.make_node("MatMul", ["xd", "wd"], ["y"]),
+            helper.make_node("QuantizeLinear", ["y", "y_scale", "x_zero"], ["yq"]),
+            helper.make_node("DequantizeLinear", ["yq", "y_scale", "x_zero"], ["out"]),
+        ],
+        "saturates",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", depth])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["batch", 16])],
+        [
+            constant("x_scale", 1 / 255, np.float32),
+            constant("x_zero", 0, np.uint8),
+            constant("w", np.full((depth, 16), 127), np.int8),
+            constant("w_scale", 1 / 127, np.float32),
+            constant("w_zero", 0, np.int8),
+            constant("y_scale", 1.25 * depth / 255, np.float32),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path = tmp_path / "saturates.onnx"
+    path.write_bytes(model.SerializeToString())
+    spec = GraphSpec(
+        path=path.name,
+        sha256="",
+        inputs={"x": TensorSpec(shape=("batch", depth))},
+        outputs={"out": TensorSpec(shape=("batch", 16))},
+    )
+    products = OnnxRuntimeBackend().load(path, spec).run({"x": np.ones((1, depth), np.float32)})["out"]
+    np.testing.assert_allclose(products, depth, rtol=0.01)
 
 
 def test_bound_inputs_and_outputs_compute_the_same(tiny_folder: Path, bundle: Bundle) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from edge_avsc.backends._cuda import Cuda
+from edge_avsc.backends._engine_store import EngineStore
 from edge_avsc.backends._engines import EngineCache
 from edge_avsc.backends._tensorrt_library import TensorRtLibrary
-from edge_avsc.backends.tensorrt import EngineStore, TensorRtBackend
+from edge_avsc.backends.tensorrt import TensorRtBackend
 from edge_avsc.bundle import GraphSpec, read_bundle
 from edge_avsc.errors import ModelError
 
@@ -200,6 +201,14 @@ def test_an_error_of_cuda_is_one_sentence(tmp_path: Path, audio: GraphSpec) -> N
 def test_a_machine_without_a_gpu_is_told_what_to_do() -> None:
     with pytest.raises(ModelError, match=r"^There is no GPU .*insufficient.*nvidia-smi, .*'backend: onnxruntime'\.$"):
         Cuda(Runtime("cudaGetDeviceProperties"))
+
+
+def test_a_library_of_cuda_that_is_not_there_is_told_too() -> None:
+    def missing(device: int) -> None:
+        raise RuntimeError("Failed to dlopen libcudart.so.12")
+
+    with pytest.raises(ModelError, match=r"^There is no GPU .*Failed to dlopen libcudart"):
+        Cuda(SimpleNamespace(cudaGetDeviceProperties=missing))
 
 
 @pytest.mark.skipif(os.path.exists("/dev/nvidia0"), reason="there is a GPU here")

@@ -12,10 +12,11 @@ from typing import cast
 import pytest
 
 from edge_avsc.backends._cuda import Cuda
+from edge_avsc.backends._engine_store import EngineStore
 from edge_avsc.backends._engines import EngineCache
 from edge_avsc.backends._tensorrt_library import TensorRtLibrary
 from edge_avsc.backends.base import Watch
-from edge_avsc.backends.tensorrt import EngineStore, TensorRtBackend
+from edge_avsc.backends.tensorrt import TensorRtBackend
 from edge_avsc.building import build
 from edge_avsc.bundle import Bundle, GraphSpec, read_bundle
 from edge_avsc.clock import MonotonicClock
