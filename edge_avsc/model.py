@@ -60,10 +60,11 @@ class SceneModel:
         folder = find_bundle(model)
         bundle = read_bundle(folder)
         refused: list[str] = []
+        ladder = (provider,) if isinstance(provider, str) else provider
         # Providers are a matter of ONNX Runtime.
-        for one in (provider,) if isinstance(provider, str) or backend != "onnxruntime" else provider:
+        for rung in ladder if backend == "onnxruntime" else ("cpu",):
             try:
-                loaded = cls(folder, bundle, open_backend(backend, str(one), threads=threads, watch=watch))
+                loaded = cls(folder, bundle, open_backend(backend, rung, threads=threads, watch=watch))
                 loaded.check_parity()
             except ModelError as error:
                 refused.append(str(error))

@@ -49,18 +49,19 @@ class Successor:
                 self._failure = error
 
 
-def begin(config: AppConfig) -> tuple[SceneModel, Successor | None]:
+def begin(config: AppConfig, watch: Watch) -> tuple[SceneModel, Successor | None]:
     """Return the model that serves first, and the one to come where an engine must be built, which takes minutes.
 
-    Raises ModelError at once when what the configuration asks for is not there.
+    watch: is told when an engine that was there turns out to be none. Raises ModelError at once when what the
+    configuration asks for is not there.
     """
 
-    def load(watch: Watch | None = None) -> SceneModel:
+    def load(watch: Watch) -> SceneModel:
         return SceneModel.load(config.model, backend=config.backend, provider=config.provider, watch=watch)
 
     if needs_building(config):
         return SceneModel.load(config.model), Successor(load)
-    return load(), None
+    return load(watch), None
 
 
 def needs_building(config: AppConfig) -> bool:

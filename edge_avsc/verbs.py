@@ -136,7 +136,8 @@ def _run(args: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     clock = MonotonicClock()
-    model, successor = begin(config)
+    with _watched() as watch:
+        model, successor = begin(config, watch)
     notice = ServiceNotice(clock)
     monitor = Monitor(config, model, clock=clock, stop=stop, successor=successor, beat=notice.alive)
     with contextlib.ExitStack() as opened:
@@ -173,11 +174,12 @@ def _devices(args: argparse.Namespace) -> int:
 def _doctor(args: argparse.Namespace) -> int:
     from edge_avsc.clock import MonotonicClock
     from edge_avsc.doctor import examine
-    from edge_avsc.selftest import selftest
 
     config, clock, worst = _live_config(args.config), MonotonicClock(), 0
     with _watched() as watch:
         if args.selftest:
+            from edge_avsc.selftest import selftest
+
             print(f"edge-avsc {__version__} self-test: paste all of it into a report of a bug")
             findings = selftest(config.model, clock=clock, watch=watch)
         else:

@@ -87,7 +87,7 @@ def test_a_stop_ends_the_build(tiny_folder: Path) -> None:
 
 
 def test_where_nothing_is_built_the_model_serves_at_once(tiny_folder: Path) -> None:
-    model, successor = begin(parse_config(f"model: {tiny_folder}"))
+    model, successor = begin(parse_config(f"model: {tiny_folder}"), Watch())
     assert successor is None
     assert model.backend.provider == "CPUExecutionProvider"
     assert model.embed_sound(np.zeros((37, 16), np.float32)).shape == (8,)
@@ -98,8 +98,8 @@ def test_what_is_not_there_is_an_error_at_once(tiny_folder: Path) -> None:
     config = parse_config(f"{{model: '{tiny_folder}', provider: {absent}}}")
     assert not needs_building(config)
     with pytest.raises(ModelError, match="is not in this build"):
-        begin(config)
+        begin(config, Watch())
     allowed = parse_config(f"{{model: '{tiny_folder}', provider: [{absent}, cpu]}}")
-    model, successor = begin(allowed)
+    model, successor = begin(allowed, Watch())
     assert successor is None
     assert model.fallback is not None

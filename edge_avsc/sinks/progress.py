@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 
 class BuildView:
@@ -14,7 +14,7 @@ class BuildView:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._bars: dict[str, TaskID] = {}
+        self._bars: dict[str, TaskID | None] = {}
         self._view: Progress | None = None
 
     def __enter__(self) -> BuildView:
@@ -29,16 +29,14 @@ class BuildView:
     def progress(self, what: str, share: float) -> None:
         """Show that *what* is built, and how far that is, 0..1."""
         if self._stream.isatty() and self._view is None:
-            columns = (TextColumn("building {task.description}"), BarColumn(), TaskProgressColumn())
-            self._view = Progress(*columns, TimeElapsedColumn(), console=Console(file=self._stream))
-            self._view.start()
-        if self._view:
-            if what not in self._bars:
-                self._bars[what] = self._view.add_task(what, total=1.0)
-            self._view.update(self._bars[what], completed=share)
-        elif what not in self._bars:
-            self._bars[what] = TaskID(len(self._bars))
-            print(f"building {what} …", file=self._stream, flush=True)
+            self._view = _bars(self._stream)
+        if what not in self._bars:
+            self._bars[what] = self._view.add_task(what, total=1.0) if self._view else None
+            if not self._view:
+                print(f"building {what} …", file=self._stream, flush=True)
+        bar = self._bars[what]
+        if self._view and bar is not None:
+            self._view.update(bar, completed=share)
 
     def say(self, sentence: str) -> None:
         """Show a sentence."""
@@ -46,3 +44,14 @@ class BuildView:
             self._view.console.print(sentence)
         else:
             print(sentence, file=self._stream, flush=True)
+
+
+def _bars(stream: TextIO) -> Progress:
+    # Only where something is built: the doctor must be able to say that the library is missing.
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("building {task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    view = Progress(*columns, console=Console(file=stream))
+    view.start()
+    return view
