@@ -98,7 +98,7 @@ def monitor(
         clock=MonotonicClock(),
         stop=stop,
         successor=successor,
-        machine=machine,
+        machine=machine or MachineWatch(Path("/nowhere")),
         open_source=lambda uri, roles, **_: sources[uri.removeprefix("device-")],
     )
 

@@ -109,8 +109,8 @@ class EngineCache:
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
-                    # Built by an administrator, read by a service.
-                    os.fchmod(file.fileno(), 0o644)
+                # Built by an administrator, read by a service.
+                os.chmod(beside, 0o644)
                 os.replace(beside, path)
             except BaseException:
                 os.unlink(beside)

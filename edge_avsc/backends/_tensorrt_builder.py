@@ -50,7 +50,11 @@ class Builder:
         if progress is not None:
             config.progress_monitor = progress
         if self._library.has_timing_cache():
-            config.set_timing_cache(config.create_timing_cache(timing), False)
+            # What is broken, or of another driver, is not taken.
+            for measured in (timing, b""):
+                cache = config.create_timing_cache(measured)
+                if cache is not None and config.set_timing_cache(cache, False):
+                    break
         plan = builder.build_serialized_network(network, config)
         if plan is None:
             why = "it was cancelled" if self._cancelled() else log.said()

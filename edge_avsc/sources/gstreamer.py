@@ -162,7 +162,7 @@ def _launch(command: list[str], size_px: tuple[int, int], errors: IO[bytes]) -> 
     """Start it; return the process and the pipe's end to read from. Not its stdout: elements print there."""
     ours, theirs = os.pipe()
     try:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):
             fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         caps = f"video/x-raw,format=YUY2,width={size_px[0]},height={size_px[1]}"
         # Who reads too slowly shall get new pictures, not old ones.

@@ -24,6 +24,7 @@ def test_what_is_written_is_read_again(cache: EngineCache) -> None:
     assert path == cache.path("audio", KEY)
     assert path.name.startswith("audio.sm_87_Orin.")
     assert [one.name for one in cache.folder.iterdir()] == [path.name]
+    assert path.stat().st_mode & 0o777 == 0o644
 
 
 @pytest.mark.parametrize("field", ["graph", "library", "device", "platform", "options"])
