@@ -153,9 +153,9 @@ def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser], co
     )
     model.add_argument(
         "--provider",
-        choices=["tensorrt", "openvino"],
+        choices=["tensorrt", "cuda", "openvino", "cpu"],
         default="tensorrt",
-        help="build with --backend onnxruntime: which of its providers (default: tensorrt)",
+        help="build with --backend onnxruntime: for which of its providers (default: tensorrt)",
     )
     model.add_argument(
         "--target",

@@ -70,8 +70,7 @@ class SceneModel:
                 refused.append(str(error))
                 continue
             if refused:
-                whys = [why.partition("; ")[0].rstrip(".") for why in refused]
-                loaded.fallback = f"{'; '.join(whys)}; {loaded.backend.provider} serves instead."
+                loaded.fallback = instead(refused, loaded.backend.provider)
             return loaded
         raise ModelError(" ".join(dict.fromkeys(refused)))
 
@@ -140,6 +139,12 @@ class SceneModel:
         self._absent_image = np.zeros_like(self.embed_pictures(blank)[0])
         self.fuse(self._absent_audio, self._absent_image[None])
         return self._absent_audio, self._absent_image
+
+
+def instead(refused: Sequence[str], provider: str) -> str:
+    """Return the sentence that says why what was asked for does not serve, and what does."""
+    whys = [why.partition("; ")[0].rstrip(".") for why in refused]
+    return f"{'; '.join(whys)}; {provider} serves instead."
 
 
 def softmax(logits: NDArray[float64]) -> NDArray[float64]:

@@ -14,7 +14,7 @@ from edge_avsc.bundle import GraphSpec, read_bundle
 from edge_avsc.config import parse_config
 from edge_avsc.errors import ModelError
 from edge_avsc.model import SceneModel
-from edge_avsc.succession import Successor, begin, needs_building
+from edge_avsc.succession import Successor, begin, build_apart
 
 
 class SlowToBuild(OnnxRuntimeBackend):
@@ -93,10 +93,55 @@ def test_where_nothing_is_built_the_model_serves_at_once(tiny_folder: Path) -> N
     assert model.embed_sound(np.zeros((37, 16), np.float32)).shape == (8,)
 
 
+def test_where_something_is_built_the_cpu_serves_first(tiny_folder: Path) -> None:
+    class NothingBuilt(OnnxRuntimeBackend):
+        def ready(self, path: Path, spec: GraphSpec) -> bool:
+            return spec.path == "audio.onnx"
+
+    asked: list[tuple[str, str]] = []
+
+    def opened(name: str, provider: str) -> OnnxRuntimeBackend:
+        asked.append((name, provider))
+        return NothingBuilt()
+
+    model, successor = begin(parse_config(f"model: {tiny_folder}"), Watch(), opened)
+    assert asked == [("onnxruntime", "cpu")]
+    assert model.backend.provider == "CPUExecutionProvider"
+    assert successor is not None
+    successor.start(threading.Event())
+    # The process that builds finds that the CPU has nothing to build, and says so with 0.
+    assert taken(successor).check_parity() < 0.001
+
+
+def test_a_list_allows_to_fall_back_when_the_build_fails(tiny_folder: Path) -> None:
+    class NothingBuilt(OnnxRuntimeBackend):
+        def ready(self, path: Path, spec: GraphSpec) -> bool:
+            return False
+
+    absent = next(name for name, known in PROVIDERS.items() if known not in available_providers())
+    config = parse_config(f"{{model: '{tiny_folder}', provider: [{absent}, cpu]}}")
+    _, successor = begin(config, Watch(), lambda name, provider: NothingBuilt())
+    assert successor is not None
+    successor.start(threading.Event())
+    assert taken(successor).fallback == (
+        f"{PROVIDERS[absent]} is not in this build of ONNX Runtime; CPUExecutionProvider serves instead."
+    )
+
+
+def test_the_process_that_builds_says_why_it_fails(tiny_folder: Path) -> None:
+    absent = next(name for name, known in PROVIDERS.items() if known not in available_providers())
+    with pytest.raises(ModelError, match=rf"^{PROVIDERS[absent]} is not in this build of ONNX Runtime; install"):
+        build_apart(str(tiny_folder), "onnxruntime", absent, cancelled=lambda: False)
+
+
+def test_the_process_that_builds_ends_with_the_run(tiny_folder: Path) -> None:
+    with pytest.raises(ModelError, match="ended by signal 9"):
+        build_apart(str(tiny_folder), "onnxruntime", "cpu", cancelled=lambda: True)
+
+
 def test_what_is_not_there_is_an_error_at_once(tiny_folder: Path) -> None:
     absent = next(name for name, known in PROVIDERS.items() if known not in available_providers())
     config = parse_config(f"{{model: '{tiny_folder}', provider: {absent}}}")
-    assert not needs_building(config)
     with pytest.raises(ModelError, match="is not in this build"):
         begin(config, Watch())
     allowed = parse_config(f"{{model: '{tiny_folder}', provider: [{absent}, cpu]}}")

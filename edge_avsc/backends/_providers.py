@@ -23,7 +23,8 @@ GPU_BATCH = 16
 OPTIONS = f"int8 batch 1 1 {GPU_BATCH}"
 """What the folder of an engine must know of the settings here; change it with them."""
 
-_BUILT = {"tensorrt": "*.engine", "openvino": "*.blob"}
+_BUILT = {"tensorrt": "*.engine"}
+"""What takes minutes to build; OpenVINO keeps something too, but needs only a second for it."""
 
 _PRODUCTS = ("Conv", "MatMul", "Gemm")
 """Operators that hold these words do nearly all of a network's work."""

@@ -62,7 +62,7 @@ class OnnxRuntimeBackend:
             )
 
     def ready(self, path: Path, spec: GraphSpec) -> bool:
-        """Tell whether loading takes but a moment: TensorRT and OpenVINO build something the first time."""
+        """Tell whether loading takes but a moment: TensorRT builds engines the first time."""
         return has_built(self._name, spec, self._ort.__version__)
 
     def load(self, path: Path, spec: GraphSpec) -> GraphRunner:
