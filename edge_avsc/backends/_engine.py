@@ -28,6 +28,8 @@ class Engine:
         self._cuda = cuda
         # A graph holds for the shapes that it was captured with: single items have a context of their own.
         self._single, self._several = engine.create_execution_context(), engine.create_execution_context()
+        if self._single is None or self._several is None:
+            raise ModelError(f"{spec.path} finds no memory on {cuda.gpu.name}; free some, or take another backend.")
         self._graph: Any = None
         self._captured = False
         self._tensors = {**spec.inputs, **spec.outputs}
