@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edge_avsc.backends._cuda import Cuda
+from edge_avsc.backends._engine import Engine as EngineRunner
 from edge_avsc.backends._engine_store import EngineStore
 from edge_avsc.backends._engines import EngineCache
 from edge_avsc.backends._tensorrt_library import TensorRtLibrary
@@ -190,6 +191,17 @@ def test_an_engine_that_is_not_the_described_one_is_refused(
 ) -> None:
     with pytest.raises(ModelError, match=named):
         loaded(tmp_path, audio, Runtime(), tensors)
+
+
+def test_a_gpu_without_memory_is_told(tmp_path: Path, audio: GraphSpec) -> None:
+    class Full(Engine):
+        def create_execution_context(self) -> None:  # type: ignore[override]  # what TensorRT itself does then
+            return None
+
+    runtime = Runtime()
+    engine = Full(runtime, {"log_mel": (-1, 37, 16), "audio_embedding": (-1, 8)})
+    with pytest.raises(ModelError, match="finds no memory on Orin; free some"):
+        EngineRunner(library(engine), engine, audio, Cuda(runtime))
 
 
 def test_an_error_of_cuda_is_one_sentence(tmp_path: Path, audio: GraphSpec) -> None:
