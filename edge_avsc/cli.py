@@ -81,10 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_doctor_and_sync(commands, common)
     schema = "print the JSON schema of the configuration"
     commands.add_parser("schema", parents=[common], help=schema, description=schema.capitalize() + ".")
-    about = "describe a bundle, or check that it computes what it should"
-    model = commands.add_parser("model", parents=[common], help=about, description=about.capitalize() + ".")
-    model.add_argument("action", choices=["info", "verify"], help="info: what it is; verify: score its golden inputs")
-    model.add_argument("model", nargs="?", default="avsc-lite", metavar="DIR", help="a bundle (default: avsc-lite)")
+    _add_model(commands, common)
     _add_evaluate(commands, common)
     _add_compare(commands, common)
     return parser
@@ -186,6 +183,9 @@ def _add_doctor_and_sync(
     doctor.add_argument(
         "--seconds", type=_seconds, default=3.0, metavar="S", help="how long to listen and look (default: 3)"
     )
+    doctor.add_argument(
+        "--selftest", action="store_true", help="instead try everything that can run the model: a report to paste"
+    )
     sync.add_argument("--stream", metavar="NAME", help="which stream, where several have sound and pictures")
     sync.add_argument("--seconds", type=_seconds, default=30.0, metavar="S", help="how long to try (default: 30)")
 
@@ -240,6 +240,43 @@ def _share(text: str) -> float:
     if not 0.0 <= share < 1.0:
         raise argparse.ArgumentTypeError(f"'{text}' is no number from 0 to 1")
     return share
+
+
+def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    about = "describe a bundle, check that it computes what it should, or build its engines for a GPU"
+    model = commands.add_parser(
+        "model", parents=[common], help=about, description=about.capitalize() + ".", epilog=EXIT_CODES
+    )
+    actions = "info: what it is; verify: score its golden inputs; build: make engines ahead of time"
+    model.add_argument("action", choices=["info", "verify", "build"], help=actions)
+    model.add_argument("model", nargs="?", default="avsc-lite", metavar="DIR", help="a bundle (default: avsc-lite)")
+    model.add_argument(
+        "--backend",
+        choices=["tensorrt", "tensorrt_rtx", "onnxruntime"],
+        default="tensorrt",
+        help="build: what the engines are for (default: tensorrt)",
+    )
+    model.add_argument(
+        "--provider",
+        choices=["tensorrt", "cuda", "openvino", "cpu"],
+        default="tensorrt",
+        help="build with --backend onnxruntime: for which of its providers (default: tensorrt)",
+    )
+    model.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        type=_target,
+        metavar="sm_89",
+        help="build: a GPU that need not be here, several times for several (default: the one of this machine)",
+    )
+
+
+def _target(text: str) -> str:
+    number = text.lower().removeprefix("sm_").removeprefix("sm")
+    if not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is no GPU; write its compute capability, such as sm_89")
+    return f"sm_{number}"
 
 
 def _seconds(text: str) -> float:

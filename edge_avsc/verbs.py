@@ -6,12 +6,14 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from edge_avsc import __version__
 from edge_avsc.errors import ConfigError, EdgeAvscError
 
 if TYPE_CHECKING:
+    from edge_avsc.backends.base import Watch
     from edge_avsc.config import AppConfig, StreamConfig
     from edge_avsc.evaluation.datasets import Dataset
     from edge_avsc.health import Health
@@ -33,7 +35,8 @@ def _replay(args: argparse.Namespace) -> int:
     from edge_avsc.player import Player
 
     config = _replay_config(args)
-    model = SceneModel.load(config.model, provider=config.provider)
+    with _watched() as watch:
+        model = SceneModel.load(config.model, backend=config.backend, provider=config.provider, watch=watch)
     player = Player(model, hop_ns(config.hop_s), speed=args.speed, smoothing=config.smoothing)
     worst = 0
     with contextlib.ExitStack() as open_sinks:
@@ -126,17 +129,18 @@ def _run(args: argparse.Namespace) -> int:
 
     from edge_avsc.clock import MonotonicClock, UtcAnchor
     from edge_avsc.live import Monitor
-    from edge_avsc.model import SceneModel
     from edge_avsc.notify import ServiceNotice
+    from edge_avsc.succession import begin
 
     config = _live_config(args.config)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     clock = MonotonicClock()
-    model = SceneModel.load(config.model, provider=config.provider)
+    with _watched() as watch:
+        model, successor = begin(config, watch)
     notice = ServiceNotice(clock)
-    monitor = Monitor(config, model, clock=clock, stop=stop, beat=notice.alive)
+    monitor = Monitor(config, model, clock=clock, stop=stop, successor=successor, beat=notice.alive)
     with contextlib.ExitStack() as opened:
         sinks, console = _open_sinks(config, opened, UtcAnchor.now(clock).iso, monitor.health, append=True)
         opened.callback(notice.stopping)
@@ -172,10 +176,18 @@ def _doctor(args: argparse.Namespace) -> int:
     from edge_avsc.clock import MonotonicClock
     from edge_avsc.doctor import examine
 
-    worst = 0
-    for finding in examine(_live_config(args.config), seconds=args.seconds, clock=MonotonicClock()):
-        print(finding, flush=True)
-        worst = max(worst, finding.exit_code)
+    config, clock, worst = _live_config(args.config), MonotonicClock(), 0
+    with _watched() as watch:
+        if args.selftest:
+            from edge_avsc.selftest import selftest
+
+            print(f"edge-avsc {__version__} self-test: paste all of it into a report of a bug")
+            findings = selftest(config.model, clock=clock, watch=watch)
+        else:
+            findings = examine(config, seconds=args.seconds, clock=clock, watch=watch)
+        for finding in findings:
+            print(finding, flush=True)
+            worst = max(worst, finding.exit_code)
     return worst
 
 
@@ -196,11 +208,18 @@ def _schema(args: argparse.Namespace) -> int:
 
 
 def _model(args: argparse.Namespace) -> int:
+    from edge_avsc.building import build
+    from edge_avsc.clock import MonotonicClock
     from edge_avsc.golden import describe, verify
 
-    lines = describe(args.model) if args.action == "info" else verify(args.model)
-    for line in lines:
-        print(line)
+    with _watched() as watch:
+        if args.action == "build":
+            clock = MonotonicClock()
+            lines = build(args.model, args.backend, args.target, provider=args.provider, watch=watch, clock=clock)
+        else:
+            lines = describe(args.model) if args.action == "info" else verify(args.model)
+        for line in lines:
+            print(line, flush=True)
     return 0
 
 
@@ -266,6 +285,16 @@ def _compare(args: argparse.Namespace) -> int:
         stream=sys.stdout,
     )
     return 0
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[Watch]:
+    """Show on stderr what is built meanwhile."""
+    from edge_avsc.backends.base import Watch
+    from edge_avsc.sinks.progress import BuildView
+
+    with BuildView(sys.stderr) as view:
+        yield Watch(progress=view.progress, say=view.say)
 
 
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
