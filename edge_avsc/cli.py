@@ -124,7 +124,7 @@ def _add_evaluate(
 ) -> None:
     scores = "score bundles on a dataset in TAU layout as DCASE does, and write a report"
     evaluate = commands.add_parser(
-        "evaluate", parents=[common], help=scores, description=scores.capitalize() + ".", epilog=EXIT_CODES
+        "evaluate", parents=[common], help=scores, description=scores[0].upper() + scores[1:] + ".", epilog=EXIT_CODES
     )
     evaluate.add_argument(
         "dataset", type=_name, metavar="DATASET", help="a folder with audio/, video/ and evaluation_setup/*.csv"

@@ -100,3 +100,8 @@ def tool(name: str) -> Any:
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
+
+
+def write_demo_tool() -> Any:
+    """Return tools/write_demo.py as a module."""
+    return tool("write_demo")

@@ -186,6 +186,19 @@ def test_two_bundles_are_compared(tau: Path, tiny_folder: Path, tmp_path: Path) 
     assert "Differences</h2>" in (out / "report.html").read_text()
 
 
+def test_seen_and_unseen_cities_and_leaking_locations(tau: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    dataset = tmp_path / "tau"
+    shutil.copytree(tau, dataset)
+    trained = ("bus-lisbon-90-1", f"{CLIPS[0][0]}0", "bus-oslo-91-2")
+    write_list(dataset, [f"audio/{name}.wav\t\tbus" for name in trained], "fold1_train")
+    assert run("evaluate", dataset, "--model", tiny_folder, "--out", tmp_path / "out", "--jobs", "1") == 0
+    results = json.loads((tmp_path / "out/results.json").read_text())
+    cities = [(one["city"], one["seen"], one["n"]) for one in results["systems"][0]["cities"]]
+    assert cities == [("lisbon", True, 12), ("lyon", False, 18), ("all", True, 12), ("all", False, 18)]
+    assert results["dataset"]["train_locations_seen"] == ["lisbon-1"]
+    assert "the figures flatter (lisbon-1)" in (tmp_path / "out/report.html").read_text()
+
+
 def test_without_labels_only_outputs_are_written(
     tau: Path, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,7 @@ from edge_avsc.sources.synthetic import Demo
 from real.pulse import Pulse, clicks_and_noise
 from real.pulse import missing as missing_pulse
 from real.servers import has_rtsp_server, serving
-from taken import tool
+from taken import write_demo_tool
 
 pytestmark = pytest.mark.real
 SECRET = "pass-word"
@@ -39,7 +39,7 @@ def test_sync_measures_an_rtsp_camera_and_what_it_says_helps(tmp_path: Path) -> 
     if not has_rtsp_server():
         pytest.skip("not installed here: GstRtspServer for the system's Python")
     path, config = tmp_path / "demo.mkv", tmp_path / "c.yaml"
-    tool("write_demo").write_demo(path, Demo(duration_s=20, skew_ms=70), video_codec="libx264", audio_codec="pcm_s16le")
+    write_demo_tool().write_demo(path, Demo(duration_s=20, skew_ms=70), video_codec="libx264", audio_codec="pcm_s16le")
     with serving("rtsp", "--path", str(path), "--password", SECRET) as camera:
         bare = f"rtsp://127.0.0.1:{camera.port}/"
         whole = bare.replace("://", f"://user:{SECRET}@")

@@ -10,7 +10,7 @@ from edge_avsc.sources.media import MediaSource
 from edge_avsc.sources.synthetic import Demo
 from edge_avsc.types import NS_PER_S, AudioChunk, SourceEnded
 from recordings import CODECS, Pictures, Sound, needs_encoder, turn_mp4, write_recording, write_with_cover
-from taken import lags_ms, read, tool
+from taken import lags_ms, read, write_demo_tool
 
 NINE = [".mp4", ".mkv", ".avi", ".webm", ".wav", ".flac", ".mp3", ".ogg", ".opus"]
 
@@ -60,13 +60,13 @@ def test_flash_and_beep_keep_their_lag(tmp_path: Path, name: str, video_codec: s
     for codec in (video_codec, audio_codec):
         if codec:
             needs_encoder(codec)
-    tool("write_demo").write_demo(tmp_path / name, Demo(2.0, skew_ms=40.0), video_codec, audio_codec)
+    write_demo_tool().write_demo(tmp_path / name, Demo(2.0, skew_ms=40.0), video_codec, audio_codec)
     assert lags_ms(read(tmp_path / name), 40.0) == pytest.approx([40.0] * 2, abs=1.0)
 
 
 def test_an_avi_carries_its_mp3_as_late_as_it_was_written(tmp_path: Path) -> None:
     # AVI cannot say that an encoder's first 1105 samples are priming, nor that its pictures begin 25 ms later.
-    tool("write_demo").write_demo(tmp_path / "a.avi", Demo(3.0), None, "libmp3lame")
+    write_demo_tool().write_demo(tmp_path / "a.avi", Demo(3.0), None, "libmp3lame")
     assert lags_ms(read(tmp_path / "a.avi")) == pytest.approx([0.0] * 3, abs=25.0)
 
 

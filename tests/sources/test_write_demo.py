@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from edge_avsc.types import NS_PER_S
-from taken import lags_ms, read, tool
+from taken import lags_ms, read, write_demo_tool
 
-TOOL = tool("write_demo")
+TOOL = write_demo_tool()
 
 
 @pytest.mark.parametrize("skew_ms", [0, 40, -120, 500])
