@@ -51,29 +51,35 @@ def main() -> int:
     good = True
     for processor in args.processor or ["aarch64", "haswell"]:
         command, packages = haswell() if processor == "haswell" else aarch64(args.work)
-        windows = same = 0
+        windows = same = near = 0
         worst = 0.0
         for clip in args.clips:
             ours, theirs = replayed(here, "", clip), replayed(command, packages, clip)
             if len(ours) != len(theirs):
                 raise SystemExit(f"{clip}: {len(ours)} windows here, {len(theirs)} on {processor}.")
-            equal, difference = compare(ours, theirs)
-            windows, same, worst = windows + len(ours), same + equal, max(worst, difference)
-            print(f"{processor:8} {equal:4} of {len(ours):4} labels, {difference:.4f}  {clip}", flush=True)
-        print(f"{processor:8} {same:4} of {windows:4} labels, {worst:.4f}  all", flush=True)
+            equal, differences = compare(ours, theirs)
+            close = sum(difference <= PROBABILITY for difference in differences)
+            windows, same, near = windows + len(ours), same + equal, near + close
+            worst = max([worst, *differences])
+            print(told(processor, len(ours), equal, close, max(differences, default=0.0), clip), flush=True)
+        print(told(processor, windows, same, near, worst, "all"), flush=True)
         good = good and worst <= PROBABILITY and same >= SAME_LABELS * windows
     return 0 if good else 1
 
 
-def compare(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> tuple[int, float]:
-    """Return how many labels are the same, and the largest difference of a window's probability."""
+def compare(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> tuple[int, list[float]]:
+    """Return how many labels are the same, and the largest difference of a probability in each window."""
     pairs = list(zip(ours, theirs, strict=True))
     same = sum(a["scene_label"] == b["scene_label"] for a, b in pairs)
-    worst = max(
-        (abs(p - b["window_probabilities"][label]) for a, b in pairs for label, p in a["window_probabilities"].items()),
-        default=0.0,
-    )
+    here, there = ([one["window_probabilities"] for one in side] for side in (ours, theirs))
+    worst = [max((abs(p - b[label]) for label, p in a.items()), default=0.0) for a, b in zip(here, there, strict=True)]
     return same, worst
+
+
+def told(processor: str, windows: int, same: int, near: int, worst: float, what: str) -> str:
+    """Return a line of the table."""
+    equal = f"{same:4} labels same, {near:4} within {PROBABILITY}, worst {worst:.4f}"
+    return f"{processor:8} {windows:4} windows: {equal}  {what}"
 
 
 def replayed(command: list[str], packages: str, clip: str) -> list[dict[str, Any]]:

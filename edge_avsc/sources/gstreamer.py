@@ -126,9 +126,11 @@ def _split(uri: str) -> list[str]:
     try:
         words = shlex.split(uri.removeprefix("gst://"))
     except ValueError as error:
-        raise ConfigError(f"'{uri}' is no pipeline ({error}); close the quotes.") from None
+        raise ConfigError(f"'{without_secrets(uri)}' is no pipeline ({error}); close the quotes.") from None
     if not words or words[-1] == "!":
-        raise ConfigError(f"'{uri}' names no pipeline; write e.g. 'gst://v4l2src device=/dev/video0 ! jpegdec'.")
+        raise ConfigError(
+            f"'{without_secrets(uri)}' names no pipeline; write e.g. 'gst://v4l2src device=/dev/video0 ! jpegdec'."
+        )
     return words
 
 

@@ -43,6 +43,13 @@ def test_what_is_no_pipeline_is_refused(uri: str, match: str) -> None:
         camera(uri)
 
 
+def test_secrets_are_not_told() -> None:
+    for uri in ("gst://rtspsrc location='rtsp://me:secret@host/", "gst://rtspsrc location=rtsp://me:secret@host/ !"):
+        with pytest.raises(ConfigError) as raised:
+            camera(uri)
+        assert "secret" not in str(raised.value)
+
+
 def test_both_schemes_are_opened_by_uri() -> None:
     for uri in ("csi://0?width=1920&height=1080&fps=60", "gst://videotestsrc is-live=true"):
         opened = open_live(uri, PICTURES, clock=SetClock(), wants=lambda time_ns: True, picture_px=256)
