@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from edge_avsc import __version__, verbs
+from edge_avsc import __version__, arguments, verbs
 from edge_avsc.errors import EdgeAvscError
 
 EXIT_CODES = "exit codes: 0 done, 2 bad usage, input or configuration, 3 device, 4 model, 1 anything else"
@@ -96,21 +96,23 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser], c
         epilog=EXIT_CODES,
     )
     replay.add_argument(
-        "files", nargs="*", type=_name, metavar="FILE", help="a video or sound file; several play one by one"
+        "files", nargs="*", type=arguments.name, metavar="FILE", help="a video or sound file; several play one by one"
     )
     replay.add_argument(
-        "--audio", type=_name, metavar="FILE", help="the sound of one recording, apart from its picture"
+        "--audio", type=arguments.name, metavar="FILE", help="the sound of one recording, apart from its picture"
     )
     replay.add_argument(
-        "--video", type=_name, metavar="FILE", help="the picture of one recording, apart from its sound"
+        "--video", type=arguments.name, metavar="FILE", help="the picture of one recording, apart from its sound"
     )
     replay.add_argument("--config", metavar="YAML", help="a configuration; options given here come before it")
     replay.add_argument("--model", metavar="DIR", help="a bundle's folder or shipped name (default: avsc-lite)")
     replay.add_argument("--hop-s", type=float, metavar="S", help="seconds from window to window (default: 0.5)")
-    replay.add_argument("--speed", type=_speed, metavar="max|FLOAT", help="1 is as it was recorded (default: max)")
+    replay.add_argument(
+        "--speed", type=arguments.speed, metavar="max|FLOAT", help="1 is as it was recorded (default: max)"
+    )
     replay.add_argument(
         "--jsonl",
-        type=_name,
+        type=arguments.name,
         metavar="PATH|-",
         help="write a JSON line for each estimate; - is stdout, and nothing else",
     )
@@ -124,7 +126,10 @@ def _add_evaluate(
         "evaluate", parents=[common], help=scores, description=scores[0].upper() + scores[1:] + ".", epilog=EXIT_CODES
     )
     evaluate.add_argument(
-        "dataset", type=_name, metavar="DATASET", help="a folder with audio/, video/ and evaluation_setup/*.csv"
+        "dataset",
+        type=arguments.name,
+        metavar="DATASET",
+        help="a folder with audio/, video/ and evaluation_setup/*.csv",
     )
     evaluate.add_argument(
         "--split", metavar="CSV", help="the list of clips (default: fold1_evaluate.csv, all.csv, or the one there is)"
@@ -140,12 +145,14 @@ def _add_evaluate(
         help="a bundle's folder or shipped name (default: avsc-lite); a second one is compared with the first",
     )
     evaluate.add_argument(
-        "--out", type=_name, default="evaluation", metavar="DIR", help="where to write (default: evaluation)"
+        "--out", type=arguments.name, default="evaluation", metavar="DIR", help="where to write (default: evaluation)"
     )
-    evaluate.add_argument("--jobs", type=_jobs, metavar="N", help="processes at a time (default: one for each core)")
+    evaluate.add_argument(
+        "--jobs", type=arguments.jobs, metavar="N", help="processes at a time (default: one for each core)"
+    )
     evaluate.add_argument(
         "--label",
-        type=_name,
+        type=arguments.name,
         metavar="AUTHOR_INST",
         help="begins the names of submissions (default: the bundle's name)",
     )
@@ -157,14 +164,16 @@ def _add_evaluate(
         action="store_true",
         help="measure the running label instead: clips spliced into one recording, played under many smoother settings",
     )
-    evaluate.add_argument("--hours", type=_positive, metavar="H", help="with --stream: how long it is (default: 1)")
+    evaluate.add_argument(
+        "--hours", type=arguments.positive, metavar="H", help="with --stream: how long it is (default: 1)"
+    )
     evaluate.add_argument(
         "--stay-s",
-        type=_positive,
+        type=arguments.positive,
         metavar="S",
         help="with --stream: how long a scene lasts (default: 60)",
     )
-    evaluate.add_argument("--seed", type=_seed, metavar="N", help="with --stream: of its order (default: 0)")
+    evaluate.add_argument("--seed", type=arguments.seed, metavar="N", help="with --stream: of its order (default: 0)")
 
 
 def _add_doctor_and_sync(
@@ -181,13 +190,15 @@ def _add_doctor_and_sync(
     for verb in (doctor, sync):
         verb.add_argument("--config", metavar="YAML", help="a configuration (default: microphone and first camera)")
     doctor.add_argument(
-        "--seconds", type=_seconds, default=3.0, metavar="S", help="how long to listen and look (default: 3)"
+        "--seconds", type=arguments.seconds, default=3.0, metavar="S", help="how long to listen and look (default: 3)"
     )
     doctor.add_argument(
         "--selftest", action="store_true", help="instead try everything that can run the model: a report to paste"
     )
     sync.add_argument("--stream", metavar="NAME", help="which stream, where several have sound and pictures")
-    sync.add_argument("--seconds", type=_seconds, default=30.0, metavar="S", help="how long to try (default: 30)")
+    sync.add_argument(
+        "--seconds", type=arguments.seconds, default=30.0, metavar="S", help="how long to try (default: 30)"
+    )
 
 
 def _add_compare(
@@ -198,13 +209,17 @@ def _add_compare(
         "compare", parents=[common], help=holds, description=holds.capitalize() + ".", epilog=EXIT_CODES
     )
     compare.add_argument(
-        "outputs", nargs="*", type=_name, metavar="OUTPUT.csv", help="filename, scene_label, probabilities"
+        "outputs", nargs="*", type=arguments.name, metavar="OUTPUT.csv", help="filename, scene_label, probabilities"
     )
-    compare.add_argument("--reference", type=_name, metavar="CSV", help="the right labels: filename, scene_label")
     compare.add_argument(
-        "--floor", type=_share, metavar="P", help="a floor for probabilities (default: chosen by halves)"
+        "--reference", type=arguments.name, metavar="CSV", help="the right labels: filename, scene_label"
     )
-    compare.add_argument("--table", type=_name, metavar="CSV", help="more columns, such as parameters, for each system")
+    compare.add_argument(
+        "--floor", type=arguments.share, metavar="P", help="a floor for probabilities (default: chosen by halves)"
+    )
+    compare.add_argument(
+        "--table", type=arguments.name, metavar="CSV", help="more columns, such as parameters, for each system"
+    )
     compare.add_argument(
         "--spearman",
         nargs=2,
@@ -213,33 +228,9 @@ def _add_compare(
         metavar="COLUMN",
         help="correlate two columns: rank, log_loss, accuracy, or one of --table; may be given again",
     )
-    compare.add_argument("--out", type=_name, metavar="DIR", help="write the tables there too, as CSV and JSON")
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number above 0")
-    return value
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 0 on")
-    return int(text)
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0.0 <= share < 1.0:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0 to 1")
-    return share
+    compare.add_argument(
+        "--out", type=arguments.name, metavar="DIR", help="write the tables there too, as CSV and JSON"
+    )
 
 
 def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
@@ -266,46 +257,10 @@ def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser], co
         "--target",
         action="append",
         default=[],
-        type=_target,
+        type=arguments.target,
         metavar="sm_89",
         help="build: a GPU that need not be here, several times for several (default: the one of this machine)",
     )
-
-
-def _target(text: str) -> str:
-    number = text.lower().removeprefix("sm_").removeprefix("sm")
-    if not number.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is no GPU; write its compute capability, such as sm_89")
-    return f"sm_{number}"
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.5 <= seconds <= 3600.0:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds from 0.5 to 3600")
-    return seconds
-
-
-def _jobs(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of processes from 1 to 1024")
-    return int(text)
-
-
-def _name(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("the name is empty")
-    return text
-
-
-def _speed(text: str) -> float | None:
-    try:
-        return None if text == "max" else float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is neither 'max' nor a number") from None
 
 
 if __name__ == "__main__":

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from edge_avsc import __version__
+from edge_avsc import verbs_about as about
 from edge_avsc.errors import ConfigError, EdgeAvscError
 
 if TYPE_CHECKING:
-    from edge_avsc.backends.base import Watch
     from edge_avsc.config import AppConfig, StreamConfig
     from edge_avsc.evaluation.datasets import Dataset
     from edge_avsc.health import Health
@@ -35,7 +33,7 @@ def _replay(args: argparse.Namespace) -> int:
     from edge_avsc.player import Player
 
     config = _replay_config(args)
-    with _watched() as watch:
+    with about.watched() as watch:
         model = SceneModel.load(config.model, backend=config.backend, provider=config.provider, watch=watch)
     player = Player(model, hop_ns(config.hop_s), speed=args.speed, smoothing=config.smoothing)
     worst = 0
@@ -132,12 +130,12 @@ def _run(args: argparse.Namespace) -> int:
     from edge_avsc.notify import ServiceNotice
     from edge_avsc.succession import begin
 
-    config = _live_config(args.config)
+    config = about.live_config(args.config)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     clock = MonotonicClock()
-    with _watched() as watch:
+    with about.watched() as watch:
         model, successor = begin(config, watch)
     notice = ServiceNotice(clock)
     monitor = Monitor(config, model, clock=clock, stop=stop, successor=successor, beat=notice.alive)
@@ -149,77 +147,6 @@ def _run(args: argparse.Namespace) -> int:
                 notice.ready()
     if console:
         console.summary()
-    return 0
-
-
-def _live_config(path: str | None) -> AppConfig:
-    from edge_avsc.config import AppConfig, SourceConfig, StreamConfig, load_config
-
-    if path is None:
-        default = StreamConfig(audio=SourceConfig(uri="default"), video=SourceConfig(uri="default"))
-        return AppConfig(streams={"live": default})
-    config = load_config(path)
-    if not config.streams:
-        raise ConfigError(f"{path} names no streams; add e.g. 'streams: {{live: {{audio: default, video: default}}}}'.")
-    return config
-
-
-def _devices(args: argparse.Namespace) -> int:
-    from edge_avsc.sources import list_devices
-
-    for line in list_devices():
-        print(line)
-    return 0
-
-
-def _doctor(args: argparse.Namespace) -> int:
-    from edge_avsc.clock import MonotonicClock
-    from edge_avsc.doctor import examine
-
-    config, clock, worst = _live_config(args.config), MonotonicClock(), 0
-    with _watched() as watch:
-        if args.selftest:
-            from edge_avsc.selftest import selftest
-
-            print(f"edge-avsc {__version__} self-test: paste all of it into a report of a bug")
-            findings = selftest(config.model, clock=clock, watch=watch)
-        else:
-            findings = examine(config, seconds=args.seconds, clock=clock, watch=watch)
-        for finding in findings:
-            print(finding, flush=True)
-            worst = max(worst, finding.exit_code)
-    return worst
-
-
-def _sync(args: argparse.Namespace) -> int:
-    from edge_avsc.clock import MonotonicClock
-    from edge_avsc.sync import measure
-
-    for line in measure(_live_config(args.config), args.stream, seconds=args.seconds, clock=MonotonicClock()):
-        print(line, flush=True)
-    return 0
-
-
-def _schema(args: argparse.Namespace) -> int:
-    from edge_avsc.config import config_schema
-
-    print(json.dumps(config_schema(), indent=2))
-    return 0
-
-
-def _model(args: argparse.Namespace) -> int:
-    from edge_avsc.building import build
-    from edge_avsc.clock import MonotonicClock
-    from edge_avsc.golden import describe, verify
-
-    with _watched() as watch:
-        if args.action == "build":
-            clock = MonotonicClock()
-            lines = build(args.model, args.backend, args.target, provider=args.provider, watch=watch, clock=clock)
-        else:
-            lines = describe(args.model) if args.action == "info" else verify(args.model)
-        for line in lines:
-            print(line, flush=True)
     return 0
 
 
@@ -287,24 +214,14 @@ def _compare(args: argparse.Namespace) -> int:
     return 0
 
 
-@contextlib.contextmanager
-def _watched() -> Iterator[Watch]:
-    """Show on stderr what is built meanwhile."""
-    from edge_avsc.backends.base import Watch
-    from edge_avsc.sinks.progress import BuildView
-
-    with BuildView(sys.stderr) as view:
-        yield Watch(progress=view.progress, say=view.say)
-
-
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "replay": _replay,
     "run": _run,
-    "devices": _devices,
-    "doctor": _doctor,
-    "sync": _sync,
-    "schema": _schema,
-    "model": _model,
+    "devices": about.devices,
+    "doctor": about.doctor,
+    "sync": about.sync,
+    "schema": about.schema,
+    "model": about.model,
     "evaluate": _evaluate,
     "compare": _compare,
 }

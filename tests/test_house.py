@@ -28,15 +28,16 @@ FLOORS: list[set[str]] = [
     {"replay", "findings", "sync"},
     {"doctor"},
     {"selftest"},
+    {"verbs_about", "arguments"},
     {"verbs"},
     {"cli"},
 ]
 LEAVES = {"sources", "sinks", "backends"}
 LEAVES_MAY_IMPORT = {"errors", "types", "clock", "config", "bundle"}
 MAY_IMPORT_LEAVES = {
-    "sources": {"source_thread", "player", "live", "survey", "doctor", "sync", "verbs"},
-    "sinks": {"doctor", "verbs"},
-    "backends": {"model", "golden", "doctor", "succession", "building", "selftest", "verbs"},
+    "sources": {"source_thread", "player", "live", "survey", "doctor", "sync", "verbs", "verbs_about"},
+    "sinks": {"doctor", "verbs", "verbs_about"},
+    "backends": {"model", "golden", "doctor", "succession", "building", "selftest", "verbs_about"},
 }
 APART = {"training", "evaluation"}
 
