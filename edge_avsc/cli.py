@@ -85,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     model = commands.add_parser("model", parents=[common], help=about, description=about.capitalize() + ".")
     model.add_argument("action", choices=["info", "verify"], help="info: what it is; verify: score its golden inputs")
     model.add_argument("model", nargs="?", default="avsc-lite", metavar="DIR", help="a bundle (default: avsc-lite)")
+    _add_evaluate(commands, common)
+    _add_compare(commands, common)
     return parser
 
 
@@ -117,6 +119,44 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser], c
     )
 
 
+def _add_evaluate(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    scores = "score bundles on a dataset in TAU layout as DCASE does, and write a report"
+    evaluate = commands.add_parser(
+        "evaluate", parents=[common], help=scores, description=scores.capitalize() + ".", epilog=EXIT_CODES
+    )
+    evaluate.add_argument(
+        "dataset", type=_name, metavar="DATASET", help="a folder with audio/, video/ and evaluation_setup/*.csv"
+    )
+    evaluate.add_argument(
+        "--split", metavar="CSV", help="the list of clips (default: fold1_evaluate.csv, all.csv, or the one there is)"
+    )
+    evaluate.add_argument("--train", metavar="CSV", help="the list of training clips (default: fold1_train.csv)")
+    evaluate.add_argument(
+        "--labels-from-names", action="store_true", help="take labels that the list lacks from the clips' names"
+    )
+    evaluate.add_argument(
+        "--model",
+        action="append",
+        metavar="DIR",
+        help="a bundle's folder or shipped name (default: avsc-lite); a second one is compared with the first",
+    )
+    evaluate.add_argument(
+        "--out", type=_name, default="evaluation", metavar="DIR", help="where to write (default: evaluation)"
+    )
+    evaluate.add_argument("--jobs", type=_jobs, metavar="N", help="processes at a time (default: one for each core)")
+    evaluate.add_argument(
+        "--label",
+        type=_name,
+        metavar="AUTHOR_INST",
+        help="begins the names of submissions (default: the bundle's name)",
+    )
+    evaluate.add_argument(
+        "--check", action="store_true", help="score nothing: look for files that are missing or cut, and for leaks"
+    )
+
+
 def _add_doctor_and_sync(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
@@ -137,6 +177,42 @@ def _add_doctor_and_sync(
     sync.add_argument("--seconds", type=_seconds, default=30.0, metavar="S", help="how long to try (default: 30)")
 
 
+def _add_compare(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    holds = "hold systems' outputs against the right labels, each alone, together and in pairs"
+    compare = commands.add_parser(
+        "compare", parents=[common], help=holds, description=holds.capitalize() + ".", epilog=EXIT_CODES
+    )
+    compare.add_argument(
+        "outputs", nargs="*", type=_name, metavar="OUTPUT.csv", help="filename, scene_label, probabilities"
+    )
+    compare.add_argument("--reference", type=_name, metavar="CSV", help="the right labels: filename, scene_label")
+    compare.add_argument(
+        "--floor", type=_share, metavar="P", help="a floor for probabilities (default: chosen by halves)"
+    )
+    compare.add_argument("--table", type=_name, metavar="CSV", help="more columns, such as parameters, for each system")
+    compare.add_argument(
+        "--spearman",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="correlate two columns: rank, log_loss, accuracy, or one of --table; may be given again",
+    )
+    compare.add_argument("--out", type=_name, metavar="DIR", help="write the tables there too, as CSV and JSON")
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0.0 <= share < 1.0:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0 to 1")
+    return share
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
@@ -145,6 +221,12 @@ def _seconds(text: str) -> float:
     if not 0.5 <= seconds <= 3600.0:
         raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds from 0.5 to 3600")
     return seconds
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of processes from 1 to 1024")
+    return int(text)
 
 
 def _name(text: str) -> str:

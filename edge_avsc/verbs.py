@@ -203,6 +203,48 @@ def _model(args: argparse.Namespace) -> int:
     return 0
 
 
+def _evaluate(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from edge_avsc.evaluation.datasets import read_dataset
+    from edge_avsc.evaluation.evaluate import default_jobs, evaluate, open_systems
+
+    dataset = read_dataset(args.dataset, args.split, train=args.train, labels_from_names=args.labels_from_names)
+    print(f"{dataset.split}: {len(dataset.rows)} clips", flush=True)
+    if args.check:
+        from edge_avsc.evaluation.flaws import check
+
+        flaws = -1  # the last line only counts them
+        for line in check(dataset, sys.stderr):
+            print(line, flush=True)
+            flaws += 1
+        return ConfigError.exit_code if flaws else 0
+    systems = open_systems(args.model or ["avsc-lite"], args.label)
+    try:
+        for line in evaluate(dataset, systems, Path(args.out), args.jobs or default_jobs()):
+            print(line, flush=True)
+    except KeyboardInterrupt:
+        complain(f"what was scored is kept in {args.out}; the same command goes on from there.")
+        raise
+    return 0
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from edge_avsc.evaluation.compare import compare_files
+
+    columns = [(first, second) for first, second in args.spearman]
+    compare_files(
+        args.outputs,
+        args.reference,
+        floor=args.floor,
+        table=args.table,
+        spearman=columns,
+        out=args.out,
+        stream=sys.stdout,
+    )
+    return 0
+
+
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "replay": _replay,
     "run": _run,
@@ -211,5 +253,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "sync": _sync,
     "schema": _schema,
     "model": _model,
+    "evaluate": _evaluate,
+    "compare": _compare,
 }
 """Each takes the arguments, and returns the exit code."""
