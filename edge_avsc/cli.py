@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument("model", nargs="?", default="avsc-lite", metavar="DIR", help="a bundle (default: avsc-lite)")
     _add_evaluate(commands, common)
     _add_compare(commands, common)
+    _add_train(commands, common)
     return parser
 
 
@@ -201,6 +202,23 @@ def _add_compare(
         help="correlate two columns: rank, log_loss, accuracy, or one of --table; may be given again",
     )
     compare.add_argument("--out", type=_name, metavar="DIR", help="write the tables there too, as CSV and JSON")
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    makes = "train a recipe on a dataset in TAU layout, and write a bundle"
+    train = commands.add_parser(
+        "train", parents=[common], help=makes, description=makes.capitalize() + ".", epilog=EXIT_CODES
+    )
+    train.add_argument("recipe", type=_name, metavar="RECIPE", help="a shipped recipe's name, or a file; 'list' lists them")
+    train.add_argument("dataset", type=_name, nargs="?", metavar="DATASET", help="a folder with evaluation_setup/*.csv")
+    train.add_argument("--out", type=_name, metavar="DIR", help="the bundle's folder (default: trained/RECIPE)")
+    train.add_argument("--train", metavar="CSV", help="the list to train on (default: fold1_train.csv)")
+    train.add_argument("--cache", type=_name, metavar="DIR", help="where features are kept (default: OUT/training)")
+    train.add_argument("--from-scratch", action="store_true", help="load no known weights")
+    train.add_argument(
+        "--reduced", action="store_true", help="a small form from scratch, to check the machinery, never for results"
+    )
+    train.add_argument("--jobs", type=_jobs, metavar="N", help="processes and threads (default: one for each core)")
 
 
 def _share(text: str) -> float:

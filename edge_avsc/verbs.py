@@ -245,6 +245,18 @@ def _compare(args: argparse.Namespace) -> int:
     return 0
 
 
+def _train(args: argparse.Namespace) -> int:
+    from edge_avsc.training.recipes.run import run
+
+    try:
+        for line in run(args):
+            print(line, flush=True)
+    except KeyboardInterrupt:
+        complain("what was done is kept; the same command goes on from there.")
+        raise
+    return 0
+
+
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "replay": _replay,
     "run": _run,
@@ -255,5 +267,6 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "model": _model,
     "evaluate": _evaluate,
     "compare": _compare,
+    "train": _train,
 }
 """Each takes the arguments, and returns the exit code."""

@@ -1,0 +1,345 @@
+"""Networks over a window's columns: each turns ``[batch, signals, bands, columns]`` into an embedding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from edge_avsc.bundle import AudioFrontEnd
+from edge_avsc.errors import ConfigError
+from edge_avsc.training.recipes.settings import Sound, SoundNetwork
+from edge_avsc.training.recipes.trunks import Cnn14, L3Trunk, Vggish, load_weights
+
+
+class SoundEncoder(nn.Module):  # type: ignore[misc]
+    """Columns ``[batch, columns, column_size]``, logarithms as they are, to the embeddings of all networks side by side.
+
+    sizes: how long each network's part is. A single ``sequence`` network gives ``[batch, steps, size]`` instead.
+    Each signal of each bank is normalised by its own mean and deviation, see :meth:`fit`.
+    """
+
+    mean: Any
+    deviation: Any
+
+    def __init__(self, sound: Sound, *, load: bool) -> None:
+        super().__init__()
+        self.front = sound.front()
+        self.networks = nn.ModuleList([_network(one, sound, self.front, load) for one in sound.networks])
+        self.chosen = [_signals(one, self.front) for one in sound.networks]
+        self.every = [one.every for one in sound.networks]
+        self.scales = [_scale(one) for one in sound.networks]
+        self.sizes = [network.size for network in self.networks]
+        self.is_sequence = any(one.kind == "sequence" for one in sound.networks)
+        if len(self.networks) > 1 and self.is_sequence:
+            raise ConfigError("A 'sequence' network stands alone; take the other sound networks out.")
+        planes = self.front.channels * len(self.front.banks)
+        self.register_buffer("mean", torch.zeros(1, planes, 1, 1))
+        self.register_buffer("deviation", torch.ones(1, planes, 1, 1))
+
+    def planes(self, columns: Any) -> Any:
+        """Return columns as ``[batch, signals and banks, bands, columns]``."""
+        front = self.front
+        planes = columns.reshape(-1, front.columns, front.channels * len(front.banks), front.n_mels)
+        return planes.permute(0, 2, 3, 1)
+
+    def fit(self, columns: Any) -> None:
+        """Take mean and deviation of *columns* ``[n, columns, column_size]`` for the normalisation."""
+        planes = self.planes(columns)
+        self.mean.copy_(planes.mean((0, 2, 3), keepdim=True))
+        self.deviation.copy_(planes.std((0, 2, 3), keepdim=True).clamp(min=1e-3))
+
+    def forward(self, log_mel: Any) -> Any:
+        """Return the embeddings."""
+        raw = self.planes(log_mel)
+        usual = (raw - self.mean) / self.deviation
+        parts = []
+        for network, chosen, every, scale in zip(self.networks, self.chosen, self.every, self.scales, strict=True):
+            planes = usual if scale is None else scale(raw)
+            if len(chosen) < planes.shape[1]:
+                planes = planes[:, chosen]
+            parts.append(network(planes[:, :, :, ::every]))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+
+_DECIBELS = 10.0 / math.log(10.0)
+
+
+def _scale(one: SoundNetwork) -> Callable[[Any], Any] | None:
+    """Return what makes of natural logarithms what a known trunk was trained on; None for the usual normalisation."""
+    if one.kind == "openl3" or (one.kind == "sequence" and one.of == "openl3"):
+        return _under_the_loudest
+    return {"cnn14": lambda raw: raw * _DECIBELS, "vggish": lambda raw: raw * 0.5}.get(one.kind)
+
+
+def _under_the_loudest(raw: Any) -> Any:
+    """Decibels under the window's maximum, at most 80, as OpenL3's front end has them."""
+    return ((raw - raw.amax((1, 2, 3), keepdim=True)) * _DECIBELS).clamp(min=-80.0)
+
+
+def _signals(one: SoundNetwork, front: AudioFrontEnd) -> list[int]:
+    """Return which planes a network sees: those of its banks, of all signals."""
+    for bank in one.banks:
+        if bank not in front.banks:
+            raise ConfigError(f"A sound network asks for the bank '{bank}', which front_end does not have; add it.")
+    banks = [k for k, bank in enumerate(front.banks) if not one.banks or bank in one.banks]
+    return [signal * len(front.banks) + k for signal in range(front.channels) for k in banks]
+
+
+def _network(one: SoundNetwork, sound: Sound, front: AudioFrontEnd, load: bool) -> Any:
+    signals, bands = len(_signals(one, front)), front.n_mels
+    columns = -(-front.columns // one.every)
+    made: dict[str, Any] = {
+        "scse_resnet": lambda: ScseResnet(signals, one.widths or (32, 64, 128)),
+        "conv1d": lambda: Conv1d(signals * bands, one.widths or (256, 512, 512), one.depth),
+        "cp_mobile": lambda: CpMobileNetwork(signals, one.widths or (32, 56, 104)),
+        "fcnn": lambda: Fcnn(signals, one.widths or (48, 96, 192, 384), one.depth),
+        "resnet": lambda: Resnet(signals, one.widths or (64, 128, 256, 512), one.depth),
+        "cnn14": lambda: Cnn14(signals, bands, one.scale),
+        "vggish": lambda: Vggish(signals, bands, columns, one.scale),
+        "openl3": lambda: L3Trunk(signals, one.scale),
+        "sequence": lambda: Sequence(signals, one),
+    }
+    network = made[one.kind]()
+    if one.weights and load:
+        load_weights(network, one.weights, one.kind)
+    return network
+
+
+def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> Any:
+    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+
+
+class ScseResnet(nn.Module):  # type: ignore[misc]
+    """Three residual blocks with scSE of ratio 2, ELU, pooling of time by 2, 2 and 1, then the mean.
+
+    As in the public code of Naranjo-Alcazar et al., https://github.com/Machine-Listeners-Valencia/DCASE2021-Task1b:
+    the shortcut (1 x 1, normalised) is added before the last ELU and again after the excitation.
+    """
+
+    def __init__(self, signals: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        inputs = (signals, *widths[:-1])
+        self.blocks = nn.ModuleList([_ScseBlock(i, o) for i, o in zip(inputs, widths, strict=True)])
+        self.pools = [2] * min(2, len(widths)) + [1] * (len(widths) - 2)
+        self.drop = nn.Dropout(0.3)
+        self.size = widths[-1]
+
+    def forward(self, x: Any) -> Any:
+        """Return ``[batch, widths[-1]]``."""
+        for block, pool in zip(self.blocks, self.pools, strict=True):
+            x = block(x)
+            x = self.drop(nn.functional.max_pool2d(x, (1, pool)) if pool > 1 else x)
+        return x.mean((2, 3))
+
+
+class _ScseBlock(nn.Module):  # type: ignore[misc]
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(inputs, width, 3, padding=1),
+            nn.BatchNorm2d(width),
+            nn.ELU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.BatchNorm2d(width),
+        )
+        self.shortcut = nn.Sequential(nn.Conv2d(inputs, width, 1), nn.BatchNorm2d(width))
+        self.squeeze = nn.Linear(width, width // 2, bias=False)
+        self.excite = nn.Linear(width // 2, width, bias=False)
+        self.spatial = nn.Conv2d(width, 1, 1, bias=False)
+
+    def forward(self, x: Any) -> Any:
+        short = self.shortcut(x)
+        x = nn.functional.elu(self.main(x) + short)
+        channel = torch.sigmoid(self.excite(torch.relu(self.squeeze(x.mean((2, 3))))))
+        return x * channel[:, :, None, None] + x * torch.sigmoid(self.spatial(x)) + short
+
+
+class Conv1d(nn.Module):  # type: ignore[misc]
+    """A deep network of convolutions over time, bands as channels; mean and maximum over time."""
+
+    def __init__(self, inputs: int, widths: tuple[int, ...], depth: int) -> None:
+        super().__init__()
+        layers: list[Any] = []
+        for width in widths:
+            for _ in range(depth):
+                layers += [nn.Conv1d(inputs, width, 3, padding=1, bias=False), nn.BatchNorm1d(width), nn.ReLU()]
+                inputs = width
+            layers.append(nn.MaxPool1d(2, ceil_mode=True))
+        self.layers = nn.Sequential(*layers)
+        self.size = 2 * widths[-1]
+
+    def forward(self, x: Any) -> Any:
+        """Return ``[batch, 2 * widths[-1]]``."""
+        x = self.layers(x.flatten(1, 2))
+        return torch.cat([x.mean(2), x.amax(2)], 1)
+
+
+class CpMobileNetwork(nn.Module):  # type: ignore[misc]
+    """Inverted residuals, after each a global response norm (in the style of CP-Mobile, DCASE 2023), then the mean."""
+
+    def __init__(self, signals: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        stem = widths[0]
+        layers: list[Any] = []
+        for inputs, outputs in ((signals, stem // 4), (stem // 4, stem)):
+            layers += [_conv(inputs, outputs, stride=2), nn.BatchNorm2d(outputs), nn.ReLU()]
+        inputs = stem
+        for stage, (width, blocks) in enumerate(zip(widths, (3, 2, 1), strict=False)):
+            for block in range(blocks):
+                layers.append(_CpBlock(inputs, width, 2 if stage < 2 and block == 1 else 1))
+                inputs = width
+        self.layers = nn.Sequential(*layers)
+        self.size = inputs
+
+    def forward(self, x: Any) -> Any:
+        """Return ``[batch, widths[-1]]``."""
+        return self.layers(x).mean((2, 3))
+
+
+class _CpBlock(nn.Module):  # type: ignore[misc]
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        wide = 3 * inputs
+        self.layers = nn.Sequential(
+            _conv(inputs, wide, 1),
+            nn.BatchNorm2d(wide),
+            nn.ReLU(),
+            _conv(wide, wide, 3, stride, wide),
+            nn.BatchNorm2d(wide),
+            nn.ReLU(),
+            _conv(wide, outputs, 1),
+            nn.BatchNorm2d(outputs),
+        )
+        self.pool = nn.AvgPool2d(3, stride, 1) if stride > 1 else nn.Identity()
+        self.adds = inputs == outputs
+        self.gamma = nn.Parameter(torch.zeros(1))
+        self.beta = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Any) -> Any:
+        y = self.layers(x)
+        if self.adds:
+            y = y + self.pool(x)
+        power = torch.sqrt((y * y).sum((2, 3), keepdim=True) + 1e-6)
+        return torch.relu(y + self.gamma * y * power / (power.mean(1, keepdim=True) + 1e-6) + self.beta)
+
+
+class Fcnn(nn.Module):  # type: ignore[misc]
+    """A fully convolutional network, *depth* convolutions a width, each pair pooled by 2; then the mean."""
+
+    def __init__(self, signals: int, widths: tuple[int, ...], depth: int) -> None:
+        super().__init__()
+        layers: list[Any] = []
+        inputs = signals
+        for width in widths:
+            for _ in range(depth):
+                layers += [_conv(inputs, width), nn.BatchNorm2d(width), nn.ReLU()]
+                inputs = width
+            layers.append(nn.MaxPool2d(2, ceil_mode=True))
+        self.layers = nn.Sequential(*layers)
+        self.size = widths[-1]
+
+    def steps(self, x: Any) -> Any:
+        """Return the features in time ``[batch, steps, widths[-1]]``."""
+        return self.layers(x).mean(2).transpose(1, 2)
+
+    def forward(self, x: Any) -> Any:
+        """Return ``[batch, widths[-1]]``."""
+        return self.layers(x).mean((2, 3))
+
+
+class Resnet(nn.Module):  # type: ignore[misc]
+    """Residual blocks of two convolutions (He et al. 2016), *depth* for each width, halving both axes; the mean."""
+
+    def __init__(self, signals: int, widths: tuple[int, ...], depth: int) -> None:
+        super().__init__()
+        layers: list[Any] = [_conv(signals, widths[0]), nn.BatchNorm2d(widths[0]), nn.ReLU()]
+        inputs = widths[0]
+        for width in widths:
+            for block in range(depth):
+                layers.append(ResidualBlock(inputs, width, 2 if block == 0 else 1))
+                inputs = width
+        self.layers = nn.Sequential(*layers)
+        self.size = widths[-1]
+
+    def forward(self, x: Any) -> Any:
+        """Return ``[batch, widths[-1]]``."""
+        return self.layers(x).mean((2, 3))
+
+
+class ResidualBlock(nn.Module):  # type: ignore[misc]
+    """Two convolutions and a shortcut."""
+
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            _conv(inputs, width, 3, stride),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            _conv(width, width),
+            nn.BatchNorm2d(width),
+        )
+        same = inputs == width and stride == 1
+        self.short = (
+            nn.Identity() if same else nn.Sequential(_conv(inputs, width, 1, stride), nn.BatchNorm2d(width))
+        )
+
+    def forward(self, x: Any) -> Any:
+        """Return ``[batch, width, …]``."""
+        return torch.relu(self.main(x) + self.short(x))
+
+
+class Sequence(nn.Module):  # type: ignore[misc]
+    """A transformer layer over a trunk's features in time, then four convolutions over time (Hou_UGent)."""
+
+    def __init__(self, signals: int, one: SoundNetwork) -> None:
+        super().__init__()
+        self.trunk = (
+            L3Trunk(signals, one.scale) if one.of == "openl3" else Fcnn(signals, one.widths[:-1], one.depth)
+        )
+        width = self.trunk.size
+        self.size = one.widths[-1] if one.widths else 256
+        self.attention = TransformerLayer(width, one.heads, width)
+        layers: list[Any] = []
+        for k in range(4):
+            inputs = width if k == 0 else self.size
+            layers += [nn.Conv1d(inputs, self.size, 3, padding=1), nn.BatchNorm1d(self.size), nn.ReLU()]
+        self.convolutions = nn.Sequential(*layers)
+
+    def forward(self, x: Any) -> Any:
+        """Return ``[batch, steps, size]``."""
+        steps = self.attention(self.trunk.steps(x))
+        return self.convolutions(steps.transpose(1, 2)).transpose(1, 2)
+
+
+class TransformerLayer(nn.Module):  # type: ignore[misc]
+    """Self-attention and a feed-forward net, each added and normalised (Vaswani et al. 2017), in plain operations.
+
+    nn.TransformerEncoderLayer takes a way of its own in evaluation that ONNX has no word for.
+    """
+
+    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        if width % heads:
+            raise ConfigError(f"{heads} heads do not divide a width of {width}; choose another number of heads.")
+        self.heads = heads
+        self.project = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.forward_net = nn.Sequential(
+            nn.Linear(width, feed_forward), nn.ReLU(), nn.Dropout(dropout), nn.Linear(feed_forward, width)
+        )
+        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Any) -> Any:
+        """Return ``[batch, steps, width]`` of the same."""
+        steps, width = x.shape[1], x.shape[2]
+        parts = self.project(x).reshape(-1, steps, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        query, key, value = parts[0], parts[1], parts[2]
+        weights = torch.softmax(query @ key.transpose(2, 3) * (width // self.heads) ** -0.5, 3)
+        mixed = (weights @ value).transpose(1, 2).reshape(-1, steps, width)
+        x = self.norms[0](x + self.drop(self.out(mixed)))
+        return self.norms[1](x + self.drop(self.forward_net(x)))
