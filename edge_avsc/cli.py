@@ -209,7 +209,9 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser], co
     train = commands.add_parser(
         "train", parents=[common], help=makes, description=makes.capitalize() + ".", epilog=EXIT_CODES
     )
-    train.add_argument("recipe", type=_name, metavar="RECIPE", help="a shipped recipe's name, or a file; 'list' lists them")
+    train.add_argument(
+        "recipe", type=_name, metavar="RECIPE", help="a shipped recipe's name, or a file; 'list' lists them"
+    )
     train.add_argument("dataset", type=_name, nargs="?", metavar="DATASET", help="a folder with evaluation_setup/*.csv")
     train.add_argument("--out", type=_name, metavar="DIR", help="the bundle's folder (default: trained/RECIPE)")
     train.add_argument("--train", metavar="CSV", help="the list to train on (default: fold1_train.csv)")

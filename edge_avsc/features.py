@@ -43,9 +43,7 @@ def filter_bank(front_end: AudioFrontEnd, bank: Bank) -> NDArray[float32]:
     return np.asarray(response, float32)
 
 
-def triangles(
-    front_end: AudioFrontEnd, scale: Callable[[NDArray[float64]], NDArray[float64]]
-) -> NDArray[float32]:
+def triangles(front_end: AudioFrontEnd, scale: Callable[[NDArray[float64]], NDArray[float64]]) -> NDArray[float32]:
     """Return triangular filters, equally spaced on *scale* (of hertz), peak 1: ``[n_fft // 2 + 1, n_mels]``."""
     bins = scale(np.arange(front_end.n_fft // 2 + 1) * front_end.sample_rate_hz / front_end.n_fft)
     limits = scale(np.array([front_end.fmin_hz, front_end.fmax_hz]))

@@ -16,6 +16,7 @@ WIDTH_PX, HEIGHT_PX = 96, 64
 SOUND_OF = dict(zip(LABELS, (0, 1, 2, 3, 3, 3, 4, 4, 5, 5), strict=True))
 PICTURE_OF = dict(zip(LABELS, (0, 0, 0, 1, 2, 3, 4, 5, 4, 5), strict=True))
 
+
 class Place:
     """One place of a label; *rng* draws what differs from place to place."""
 
@@ -40,11 +41,11 @@ class Place:
     def _noise(self, count: int, rate_hz: int, low_hz: float, high_hz: float) -> NDArray[float64]:
         hz = np.fft.rfftfreq(count, 1 / rate_hz)
         spectrum = np.fft.rfft(self._rng.standard_normal(count)) * ((hz > low_hz) & (hz < high_hz))
-        return np.fft.irfft(spectrum, count)
+        return np.asarray(np.fft.irfft(spectrum, count))
 
     def _hum(self, time: NDArray[float64], rate_hz: int) -> NDArray[float64]:
         base_hz = self._rng.uniform(380, 420)
-        return np.sum([np.sin(2 * np.pi * base_hz * k * time) for k in range(1, 12)], axis=0)
+        return np.asarray(np.sum([np.sin(2 * np.pi * base_hz * k * time) for k in range(1, 12)], axis=0))
 
     def _rush(self, time: NDArray[float64], rate_hz: int) -> NDArray[float64]:
         return self._noise(len(time), rate_hz, 300, 9000)
@@ -60,7 +61,7 @@ class Place:
 
     def _siren(self, time: NDArray[float64], rate_hz: int) -> NDArray[float64]:
         rising = 500 * 8 ** ((time * 2) % 1)
-        return np.sin(2 * np.pi * np.cumsum(rising) / rate_hz)
+        return np.asarray(np.sin(2 * np.pi * np.cumsum(rising) / rate_hz))
 
     def image(self) -> NDArray[uint8]:
         """Return a picture ``[64, 96, 3]``: the label's pattern, moved by chance, in the place's colours."""

@@ -99,9 +99,7 @@ def write_sound(path: Path, samples: NDArray[float32]) -> None:
         container.mux(stream.encode(None))
 
 
-def write_pictures(
-    path: Path, images: Iterable[NDArray[uint8]], fps: int, size: tuple[int, int] | None = None
-) -> None:
+def write_pictures(path: Path, images: Iterable[NDArray[uint8]], fps: int, size: tuple[int, int] | None = None) -> None:
     """Write RGB *images* as MP4; *size* scales them to a width and a height."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps, options={"preset": "superfast", "crf": "26"})

@@ -12,9 +12,9 @@ from numpy import float32, float64
 from numpy.typing import NDArray
 
 from edge_avsc import __version__
-from edge_avsc.bundle import read_bundle, sha256_of
+from edge_avsc.bundle import sha256_of
 from edge_avsc.golden import verify
-from edge_avsc.model import SceneModel, softmax
+from edge_avsc.model import softmax
 from edge_avsc.training.recipes.graphs import export_graphs
 from edge_avsc.training.recipes.settings import Recipe
 from edge_avsc.training.recipes.system import System, front_ends, parameters_of
@@ -27,8 +27,7 @@ class Trained:
     """What a bundle is made of.
 
     temperature: by state of the modalities. threshold: of "unsure". data: what it was trained on, a sentence each.
-    measured: the validation's figures. examples: columns ``[n, columns, column_size]`` and pictures
-    ``[n, 3, size, size]`` to check it with: generated ones, since no recording may be shipped.
+    teachers: known weights that it began with. measured: the validation's figures.
     """
 
     recipe: Recipe
@@ -119,8 +118,8 @@ def _golden(made: Trained, count: int = 4) -> tuple[dict[str, NDArray[float32]],
 def _card(made: Trained) -> str:
     data = "".join(f"- {line}\n" for line in made.data)
     return (
-        f"# {made.recipe.name}\n\n{made.recipe.note}\n\nTrained by `edge-avsc train`; `edge-avsc model info` prints all "
-        f"that is known of it.\n\nData:\n{data}\nFigures of the validation clips, which chose the epoch and the "
+        f"# {made.recipe.name}\n\n{made.recipe.note}\n\nTrained by `edge-avsc train`; `edge-avsc model info` prints "
+        f"all that is known of it.\n\nData:\n{data}\nFigures of the validation clips, which chose the epoch and the "
         f"temperatures:\n```yaml\n{yaml.safe_dump(made.measured, sort_keys=False)}```\n"
     )
 
@@ -129,9 +128,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def check_loads(out: Path) -> None:
-    """Load the bundle as every verb does."""
-    read_bundle(out)
-    SceneModel.load(out)

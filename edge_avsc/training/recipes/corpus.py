@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy import float32, uint8
@@ -66,7 +67,7 @@ class Corpus:
         self.views = views
 
     def build(self, rows: Sequence[Row], jobs: int) -> Iterator[str]:
-        """Compute what is not there; yield beforehand how large that is, and the problems of clips that cannot be read.
+        """Compute what is not there; yield how large that will be, and the problems of clips that cannot be read.
 
         Raises ConfigError where the disk is too small.
         """
@@ -77,11 +78,11 @@ class Corpus:
         except OSError as error:
             raise ConfigError(f"{self.folder} cannot be written ({error.strerror}); give --cache another.") from error
         if left:
-            with_guess = self._guess(left)
-            yield f"features of {len(left)} clips: about {with_guess / 1e9:.3g} GB in {self.folder}"
-            if with_guess + _SPARE_BYTES > free:
+            wanted = self._guess(left)
+            yield f"features of {len(left)} clips: about {wanted / 1e9:.3g} GB in {self.folder}"
+            if wanted + _SPARE_BYTES > free:
                 raise ConfigError(
-                    f"{self.folder} has {free / 1e9:.3g} GB free; give --cache a disk with {with_guess / 1e9 + 1:.3g} GB."
+                    f"{self.folder} has {free / 1e9:.3g} GB free; give --cache a disk with {wanted / 1e9 + 1:.3g} GB."
                 )
         computed = self._computed(left, jobs)
         for row, problem in shown(computed, len(left), "features", sys.stderr):
@@ -123,6 +124,7 @@ class Corpus:
                 yield from zip(part, pool.map(_write, part, chunksize=4), strict=True)
 
     def listener(self) -> Listener:
+        """Return what makes windows as this corpus has them."""
         return Listener(self.views.audio, self.views.image, self.views.hop_ns)
 
     def written(self, row: Row, listener: Listener) -> str | None:
@@ -148,7 +150,8 @@ class Corpus:
         columns = windows.columns if self.views.sound else np.zeros((n, 0, 0), float32)
         pictures = windows.pictures if self.views.pictures else np.zeros((n, 0, 0, 0, 3), uint8)
         there = np.stack([windows.heard.astype(uint8), windows.seen], axis=1)
-        for ending, values in zip(_ENDINGS, (columns, pictures, there), strict=True):
+        arrays: tuple[NDArray[Any], ...] = (columns, pictures, there)
+        for ending, values in zip(_ENDINGS, arrays, strict=True):
             np.save(stem.with_suffix(ending), values)
 
     def _stem(self, row: Row) -> Path:

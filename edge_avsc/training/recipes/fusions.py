@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from edge_avsc.training.recipes.layers import TransformerLayer
 from edge_avsc.training.recipes.settings import Fusion
-from edge_avsc.training.recipes.sound_networks import TransformerLayer
 
 
 class FusionNet(nn.Module):  # type: ignore[misc]
@@ -43,7 +43,7 @@ class FusionNet(nn.Module):  # type: ignore[misc]
             self.audio_head = Head(audio, widths, labels, settings.dropout)
         if video:
             self.video_head = Head(video, widths, labels, settings.dropout)
-        self.joint = self._joint(settings, audio, video, labels) if self.has_both else None
+        self.joint: Any = self._joint(settings, audio, video, labels) if self.has_both else None
         members = len(video_sizes) if settings.kind == "ensemble" else 0
         self.members = nn.ModuleList(
             [Head(audio + size, settings.widths, labels, settings.dropout) for size in video_sizes[:members]]

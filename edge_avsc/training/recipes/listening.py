@@ -87,9 +87,9 @@ class Listener:
 class _Taken:
     """A backend whose image graph keeps the pictures, and gives for each the number that it has here."""
 
-    provider = "none"
-    fallback = None
-    max_batch = 1
+    provider: str = "none"
+    fallback: str | None = None
+    max_batch: int = 1
 
     def __init__(self) -> None:
         self.pictures: dict[int, NDArray[uint8]] = {}

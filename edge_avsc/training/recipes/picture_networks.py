@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from edge_avsc.errors import ConfigError, nearest
+from edge_avsc.training.recipes.layers import ResidualBlock
 from edge_avsc.training.recipes.settings import Backbone, Picture
-from edge_avsc.training.recipes.sound_networks import ResidualBlock
 from edge_avsc.training.recipes.trunks import L3Trunk, load_weights
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -79,7 +79,7 @@ def _from_timm(one: Backbone, size_px: int, load: bool) -> Any:
     if not timm.is_model(one.name):
         raise ConfigError(f"timm has no backbone '{one.name}'.{nearest(one.name, timm.list_models())}")
     pretrained = one.pretrained and load and one.weights is None
-    more = {"img_size": size_px} if one.name.startswith(("vit_", "swin", "test_vit")) else {}
+    more: dict[str, Any] = {"img_size": size_px} if one.name.startswith(("vit_", "swin", "test_vit")) else {}
     try:
         net = timm.create_model(one.name, pretrained=pretrained, num_classes=0, exportable=True, **more)
     except Exception as error:  # the hub raises errors of requests, urllib and its own

@@ -51,11 +51,15 @@ def avsc_lite(recipe: ProjectPlan, place: Place) -> Iterator[str]:
     missing = [name for name in ("images", "teachers", "ambience", "tau") if not (place.dataset / name).is_dir()]
     if missing:
         raise ConfigError(
-            f"{place.dataset} has no folder '{missing[0]}'; avsc-lite is made of the folder that models/avsc-lite's card "
-            "describes, no TAU dataset."
+            f"{place.dataset} has no folder '{missing[0]}'; avsc-lite is made of the folder that models/avsc-lite's "
+            "card describes, no TAU dataset."
         )
-    given = {"picture_minutes": recipe.picture_minutes, "sound_minutes": recipe.sound_minutes}
-    plan = replace(Plan(), **{key: value for key, value in given.items() if value is not None})
+    usual = Plan()
+    plan = Plan(
+        picture_minutes=recipe.picture_minutes or usual.picture_minutes,
+        sound_minutes=recipe.sound_minutes or usual.sound_minutes,
+        sound_shards=recipe.sound_shards or usual.sound_shards,
+    )
     workshop = Workshop(place.dataset, place.out / "training", plan, ())
     for step in ("pictures", "lessons", "sound"):
         yield f"{recipe.name}: {step}"

@@ -46,9 +46,7 @@ def read_recipe(name: str, *, reduced: bool = False) -> Recipe | Vote | ProjectP
         if not isinstance(smaller, dict) and "vote_of" not in raw:
             raise ConfigError(f"{path} has no section 'reduced'; train it as it is, or add one.")
         raw = laid_over(raw, smaller or {})
-    kind: type[Recipe | Vote | ProjectPlan] = (
-        Vote if "vote_of" in raw else ProjectPlan if "program" in raw else Recipe
-    )
+    kind: type[Recipe | Vote | ProjectPlan] = Vote if "vote_of" in raw else ProjectPlan if "program" in raw else Recipe
     try:
         return kind.model_validate(raw)
     except ValidationError as error:

@@ -19,20 +19,22 @@ class SoundNetwork(Frozen):
     """One network over a window's columns; its output is (a part of) the sound embedding.
 
     scse_resnet: residual convolutions with concurrent squeeze and excitation (Naranjo-Alcazar). conv1d: convolutions
-    over time, bands as channels (Zhang). cp_mobile: inverted residuals with global response norm. fcnn, resnet: plain and residual
-    2-D convolutions. cnn14, vggish, openl3: trunks as their packages have them. sequence: a transformer layer and four
-    convolutions over *of*'s features in time (Hou).
+    over time, bands as channels (Zhang). cp_mobile: inverted residuals with global response norm. fcnn, resnet: plain
+    and residual 2-D convolutions. cnn14, vggish, openl3: trunks as their packages have them. sequence: a transformer
+    layer and four convolutions over *of*'s features in time (Hou).
     """
 
     kind: Literal["scse_resnet", "conv1d", "cp_mobile", "fcnn", "resnet", "cnn14", "vggish", "openl3", "sequence"]
     widths: tuple[int, ...] = ()
     banks: tuple[Bank, ...] = ()
-    every: int = Field(1, ge=1, description="takes each so many-th column")
-    depth: int = Field(2, ge=1, description="blocks for each width")
-    heads: int = Field(8, ge=1)
+    every: int = Field(default=1, ge=1, description="takes each so many-th column")
+    depth: int = Field(default=2, ge=1, description="blocks for each width")
+    heads: int = Field(default=8, ge=1)
     of: Literal["openl3", "fcnn"] = "openl3"
-    scale: float = Field(1.0, gt=0, le=1, description="shrinks a known trunk's widths, for reduced forms")
-    weights: str | None = Field(None, description="a package that brings weights, or a file; none: from scratch")
+    scale: float = Field(default=1.0, gt=0, le=1, description="shrinks a known trunk's widths, for reduced forms")
+    weights: str | None = Field(
+        default=None, description="a package that brings weights, or a file; none: from scratch"
+    )
 
 
 class Sound(Frozen):
@@ -76,14 +78,14 @@ class Backbone(Frozen):
     pretrained: bool = True
     pool: Literal["average", "average_max"] = "average"
     weights: str | None = None
-    project: int | None = Field(None, gt=0, description="a linear layer behind it, so wide")
+    project: int | None = Field(default=None, gt=0, description="a linear layer behind it, so wide")
 
 
 class Picture(Frozen):
     """Size and number of pictures, and the backbones side by side over each."""
 
     size_px: int = Field(gt=0)
-    frames_per_s: int = Field(2, gt=0)
+    frames_per_s: int = Field(default=2, gt=0)
     backbones: tuple[Backbone, ...] = Field(min_length=1)
 
     def front(self) -> ImageFrontEnd:
@@ -106,10 +108,10 @@ class Fusion(Frozen):
 
     kind: Literal["dense_heads", "early", "late", "hybrid", "transformer", "tokens", "ensemble"]
     widths: tuple[int, ...] = ()
-    heads: int = Field(8, ge=1)
-    layers: int = Field(1, ge=1)
-    feed_forward: int = Field(512, ge=1)
-    dropout: float = Field(0.0, ge=0, lt=1)
+    heads: int = Field(default=8, ge=1)
+    layers: int = Field(default=1, ge=1)
+    feed_forward: int = Field(default=512, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Augmentation(Frozen):
@@ -119,13 +121,15 @@ class Augmentation(Frozen):
     time and bands. channel_confusion: share with left and right exchanged. pitch_shift: in bands, up to so many.
     """
 
-    mixup: float = Field(0.0, ge=0)
+    mixup: float = Field(default=0.0, ge=0)
     joint: bool = True
     spec_augment: bool = False
-    channel_confusion: float = Field(0.0, ge=0, le=1)
-    pitch_shift: int = Field(0, ge=0)
-    colour_jitter: float = Field(0.0, ge=0, le=1)
-    random_resized_crop: float = Field(0.0, ge=0, lt=1, description="the least share of a side that is kept; 0: off")
+    channel_confusion: float = Field(default=0.0, ge=0, le=1)
+    pitch_shift: int = Field(default=0, ge=0)
+    colour_jitter: float = Field(default=0.0, ge=0, le=1)
+    random_resized_crop: float = Field(
+        default=0.0, ge=0, lt=1, description="the least share of a side that is kept; 0: off"
+    )
     flip: bool = False
 
 
@@ -140,14 +144,16 @@ class Stage(Frozen):
 class Training(Frozen):
     """The run. hop_s: from window to window in training; validation takes 1 s, as the challenge scores."""
 
-    batch: int = Field(32, ge=2)
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
-    warm_up: float = Field(0.0, ge=0, lt=1)
+    batch: int = Field(default=32, ge=2)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    warm_up: float = Field(default=0.0, ge=0, lt=1)
     stages: tuple[Stage, ...] = Field(min_length=1)
-    patience: int = Field(20, ge=1, description="epochs without a better validation log-loss, then a stage ends")
-    validation_share: float = Field(0.1, gt=0, lt=1)
-    hop_s: float = Field(1.0, gt=0)
+    patience: int = Field(
+        default=20, ge=1, description="epochs without a better validation log-loss, then a stage ends"
+    )
+    validation_share: float = Field(default=0.1, gt=0, lt=1)
+    hop_s: float = Field(default=1.0, gt=0)
     seed: int = 1
 
 
@@ -190,6 +196,6 @@ class ProjectPlan(Frozen):
     name: str
     note: str
     program: Literal["avsc-lite"]
-    picture_minutes: float | None = Field(None, gt=0)
-    sound_minutes: float | None = Field(None, gt=0)
-    sound_shards: int | None = Field(None, gt=0)
+    picture_minutes: float | None = Field(default=None, gt=0)
+    sound_minutes: float | None = Field(default=None, gt=0)
+    sound_shards: int | None = Field(default=None, gt=0)

@@ -11,12 +11,13 @@ from torch import nn
 
 from edge_avsc.bundle import AudioFrontEnd
 from edge_avsc.errors import ConfigError
+from edge_avsc.training.recipes.layers import ResidualBlock, TransformerLayer, plain_conv
 from edge_avsc.training.recipes.settings import Sound, SoundNetwork
 from edge_avsc.training.recipes.trunks import Cnn14, L3Trunk, Vggish, load_weights
 
 
 class SoundEncoder(nn.Module):  # type: ignore[misc]
-    """Columns ``[batch, columns, column_size]``, logarithms as they are, to the embeddings of all networks side by side.
+    """Columns ``[batch, columns, column_size]``, plain logarithms, to the embeddings of all networks side by side.
 
     sizes: how long each network's part is. A single ``sequence`` network gives ``[batch, steps, size]`` instead.
     Each signal of each bank is normalised by its own mean and deviation, see :meth:`fit`.
@@ -109,10 +110,6 @@ def _network(one: SoundNetwork, sound: Sound, front: AudioFrontEnd, load: bool) 
     return network
 
 
-def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> Any:
-    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
-
-
 class ScseResnet(nn.Module):  # type: ignore[misc]
     """Three residual blocks with scSE of ratio 2, ELU, pooling of time by 2, 2 and 1, then the mean.
 
@@ -186,7 +183,7 @@ class CpMobileNetwork(nn.Module):  # type: ignore[misc]
         stem = widths[0]
         layers: list[Any] = []
         for inputs, outputs in ((signals, stem // 4), (stem // 4, stem)):
-            layers += [_conv(inputs, outputs, stride=2), nn.BatchNorm2d(outputs), nn.ReLU()]
+            layers += [plain_conv(inputs, outputs, stride=2), nn.BatchNorm2d(outputs), nn.ReLU()]
         inputs = stem
         for stage, (width, blocks) in enumerate(zip(widths, (3, 2, 1), strict=False)):
             for block in range(blocks):
@@ -205,13 +202,13 @@ class _CpBlock(nn.Module):  # type: ignore[misc]
         super().__init__()
         wide = 3 * inputs
         self.layers = nn.Sequential(
-            _conv(inputs, wide, 1),
+            plain_conv(inputs, wide, 1),
             nn.BatchNorm2d(wide),
             nn.ReLU(),
-            _conv(wide, wide, 3, stride, wide),
+            plain_conv(wide, wide, 3, stride, wide),
             nn.BatchNorm2d(wide),
             nn.ReLU(),
-            _conv(wide, outputs, 1),
+            plain_conv(wide, outputs, 1),
             nn.BatchNorm2d(outputs),
         )
         self.pool = nn.AvgPool2d(3, stride, 1) if stride > 1 else nn.Identity()
@@ -236,7 +233,7 @@ class Fcnn(nn.Module):  # type: ignore[misc]
         inputs = signals
         for width in widths:
             for _ in range(depth):
-                layers += [_conv(inputs, width), nn.BatchNorm2d(width), nn.ReLU()]
+                layers += [plain_conv(inputs, width), nn.BatchNorm2d(width), nn.ReLU()]
                 inputs = width
             layers.append(nn.MaxPool2d(2, ceil_mode=True))
         self.layers = nn.Sequential(*layers)
@@ -256,7 +253,7 @@ class Resnet(nn.Module):  # type: ignore[misc]
 
     def __init__(self, signals: int, widths: tuple[int, ...], depth: int) -> None:
         super().__init__()
-        layers: list[Any] = [_conv(signals, widths[0]), nn.BatchNorm2d(widths[0]), nn.ReLU()]
+        layers: list[Any] = [plain_conv(signals, widths[0]), nn.BatchNorm2d(widths[0]), nn.ReLU()]
         inputs = widths[0]
         for width in widths:
             for block in range(depth):
@@ -270,36 +267,12 @@ class Resnet(nn.Module):  # type: ignore[misc]
         return self.layers(x).mean((2, 3))
 
 
-class ResidualBlock(nn.Module):  # type: ignore[misc]
-    """Two convolutions and a shortcut."""
-
-    def __init__(self, inputs: int, width: int, stride: int) -> None:
-        super().__init__()
-        self.main = nn.Sequential(
-            _conv(inputs, width, 3, stride),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            _conv(width, width),
-            nn.BatchNorm2d(width),
-        )
-        same = inputs == width and stride == 1
-        self.short = (
-            nn.Identity() if same else nn.Sequential(_conv(inputs, width, 1, stride), nn.BatchNorm2d(width))
-        )
-
-    def forward(self, x: Any) -> Any:
-        """Return ``[batch, width, …]``."""
-        return torch.relu(self.main(x) + self.short(x))
-
-
 class Sequence(nn.Module):  # type: ignore[misc]
     """A transformer layer over a trunk's features in time, then four convolutions over time (Hou_UGent)."""
 
     def __init__(self, signals: int, one: SoundNetwork) -> None:
         super().__init__()
-        self.trunk = (
-            L3Trunk(signals, one.scale) if one.of == "openl3" else Fcnn(signals, one.widths[:-1], one.depth)
-        )
+        self.trunk = L3Trunk(signals, one.scale) if one.of == "openl3" else Fcnn(signals, one.widths[:-1], one.depth)
         width = self.trunk.size
         self.size = one.widths[-1] if one.widths else 256
         self.attention = TransformerLayer(width, one.heads, width)
@@ -313,33 +286,3 @@ class Sequence(nn.Module):  # type: ignore[misc]
         """Return ``[batch, steps, size]``."""
         steps = self.attention(self.trunk.steps(x))
         return self.convolutions(steps.transpose(1, 2)).transpose(1, 2)
-
-
-class TransformerLayer(nn.Module):  # type: ignore[misc]
-    """Self-attention and a feed-forward net, each added and normalised (Vaswani et al. 2017), in plain operations.
-
-    nn.TransformerEncoderLayer takes a way of its own in evaluation that ONNX has no word for.
-    """
-
-    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float = 0.1) -> None:
-        super().__init__()
-        if width % heads:
-            raise ConfigError(f"{heads} heads do not divide a width of {width}; choose another number of heads.")
-        self.heads = heads
-        self.project = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
-        self.forward_net = nn.Sequential(
-            nn.Linear(width, feed_forward), nn.ReLU(), nn.Dropout(dropout), nn.Linear(feed_forward, width)
-        )
-        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
-        self.drop = nn.Dropout(dropout)
-
-    def forward(self, x: Any) -> Any:
-        """Return ``[batch, steps, width]`` of the same."""
-        steps, width = x.shape[1], x.shape[2]
-        parts = self.project(x).reshape(-1, steps, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        query, key, value = parts[0], parts[1], parts[2]
-        weights = torch.softmax(query @ key.transpose(2, 3) * (width // self.heads) ** -0.5, 3)
-        mixed = (weights @ value).transpose(1, 2).reshape(-1, steps, width)
-        x = self.norms[0](x + self.drop(self.out(mixed)))
-        return self.norms[1](x + self.drop(self.forward_net(x)))

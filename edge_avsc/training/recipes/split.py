@@ -25,7 +25,8 @@ def split_by_location(rows: Sequence[Row], share: float, seed: int) -> tuple[lis
     for label, of in sorted(places.items()):
         if len(of) < 2:
             raise ConfigError(
-                f"All clips of '{label}' are of one location, so none can validate; record a second one, or take it out."
+                f"All clips of '{label}' are of one location, so none can validate; "
+                "record a second one, or take it out."
             )
         wanted, taken = share * sum(of.values()), sum(of[place] for place in of if place in kept_out)
         for place in chance.permutation(sorted(of)).tolist():

@@ -18,7 +18,7 @@ from edge_avsc.training.recipes.sound_networks import SoundEncoder
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Windows: columns ``[n, columns, column_size]``, heard ``[n]``, pictures ``[n, k, 3, s, s]`` (normalised), of which
+    """Windows: columns ``[n, columns, column_size]``, heard ``[n]``, normalised pictures ``[n, k, 3, s, s]``, of which
     ``seen`` ``[n, k]`` are there; or, where encoders are frozen, embeddings in their place. labels: ``[n]``.
     """
 
@@ -72,7 +72,7 @@ def choose(judged: dict[str, Any], heard: Any, seen: Any, labels: int) -> Any:
 
 def parameters_of(module: Any, *, statistics: bool = False) -> int:
     """Return how many parameters a module has; *statistics*: with batch norm's running ones, as Keras counts."""
-    count = sum(p.numel() for p in module.parameters())
+    count = int(sum(p.numel() for p in module.parameters()))
     if statistics:
         count += sum(
             m.running_mean.numel() + m.running_var.numel()

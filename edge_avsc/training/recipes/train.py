@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,24 +9,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy import float32, float64
+from numpy import float64
 from numpy.typing import NDArray
 
 from edge_avsc.clock import MonotonicClock
 from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.datasets import Row, lists_of, read_dataset
 from edge_avsc.evaluation.ensembles import best_floor, classwise_weights
-from edge_avsc.evaluation.outputs import SystemOutput, write_output
 from edge_avsc.training.classes import LABELS
 from edge_avsc.training.fusion import best_temperature
 from edge_avsc.training.recipes.bundle_folder import Trained, write_bundle
-from edge_avsc.training.recipes.corpus import Clip, Corpus, Views
+from edge_avsc.training.recipes.corpus import Corpus, Views
+from edge_avsc.training.recipes.embeddings import embedded
 from edge_avsc.training.recipes.listening import hop_of
-from edge_avsc.training.recipes.material import Embedded, Material, ahead, in_order
+from edge_avsc.training.recipes.material import Embedded, Material
 from edge_avsc.training.recipes.settings import Recipe
 from edge_avsc.training.recipes.split import split_by_location
 from edge_avsc.training.recipes.system import System, front_ends, parameters_of
 from edge_avsc.training.recipes.trainer import Trainer, macro
+from edge_avsc.training.recipes.validation import probabilities_of, write_outputs
 from edge_avsc.types import NS_PER_S
 
 STATES = ("av", "a", "v")
@@ -42,8 +40,8 @@ FITTED_ON = 512
 class Place:
     """Where a run reads and writes.
 
-    out: the bundle's folder, with the run's own files in ``training/``. cache: of features. jobs: processes that compute
-    these, and threads of the networks. load: whether known weights are loaded, or all begins from scratch.
+    out: the bundle's folder, with the run's own files in ``training/``. cache: of features. jobs: processes that
+    compute these, and threads of the networks. load: whether known weights are loaded, or all begins from scratch.
     """
 
     dataset: Path
@@ -82,8 +80,8 @@ def train(recipe: Recipe, place: Place) -> Iterator[str]:
     sets: tuple[Material | Embedded, Material | Embedded] = (train_set, validation)
     if recipe.frozen_encoders:
         sets = (
-            _embedded(system, train_set, place.work / "embeddings/train"),
-            _embedded(system, validation, place.work / "embeddings/validation"),
+            embedded(system, train_set, place.work / "embeddings/train"),
+            embedded(system, validation, place.work / "embeddings/validation"),
         )
         _fit_embeddings(system, sets[0])
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -95,7 +93,7 @@ def train(recipe: Recipe, place: Place) -> Iterator[str]:
         judged = trainer.judge(sets[1])
     made = _trained(recipe, system, judged, validation, place, learned, train_set)
     write_bundle(made, place.out)
-    _write_outputs(place, validation, judged["given"], made.temperature, labels)
+    write_outputs(place.work, place.dataset, validation, judged["given"], made.temperature, labels)
     seconds = (clock.now_ns() - began_ns) / NS_PER_S
     yield from _summary(recipe, made, judged, validation, corpus, place, seconds)
 
@@ -144,39 +142,6 @@ def _fit_sound(system: System, material: Material) -> None:
             system.audio.fit(batch.columns[batch.heard])
 
 
-@torch.no_grad()
-def _embedded(system: System, material: Material, folder: Path) -> Embedded:
-    """Return the windows by their embeddings, computed once and kept in *folder*."""
-    done = folder / "done.json"
-    names = ("audio.npy", "image.npy", "there.npy")
-    if not done.is_file():
-        system.eval()
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        arrays: list[Any] = []
-        order = in_order(len(material), 16)
-        for which, batch in zip(order, ahead(material, order), strict=True):
-            audio, image = system.embed(batch)
-            there = torch.cat([batch.heard[:, None].float(), batch.seen], 1)
-            nothing = torch.zeros(len(which), 0)
-            parts = [nothing if part is None else part for part in (audio, image)]
-            values = [part.numpy() for part in (*parts, there)]
-            if not arrays:
-                arrays = [
-                    np.lib.format.open_memmap(
-                        str(folder / name), mode="w+", dtype=float32, shape=(len(material), *part.shape[1:])
-                    )
-                    for name, part in zip(names, values, strict=True)
-                ]
-            for array, part in zip(arrays, values, strict=True):
-                array[which] = part
-        for array in arrays:
-            array.flush()
-        done.write_text(json.dumps({"windows": len(material)}))
-    audio, image, there = (np.load(folder / name, mmap_mode="r") for name in names)
-    return Embedded(material, audio, image, there)
-
-
 def _fit_embeddings(system: System, material: Material | Embedded) -> None:
     """The z-score of each modality, by the training set, as in the challenge's baseline."""
     batch = material.read(np.arange(len(material)))
@@ -209,10 +174,10 @@ def _trained(
     if "av" not in known:
         known["av"] = next(iter(known.values()))
     temperature = {state: round(known.get(state, 1.0), 4) for state in STATES}
-    certainty = _probabilities(judged["given"], temperature["av"]).max(1)
+    certainty = probabilities_of(judged["given"], temperature["av"]).max(1)
     threshold = float(np.clip(np.quantile(1.0 - certainty, 1 - FALSE_ALARMS), 0.05, 0.95))
     places = len({row.location for row in learned})
-    measured = {"validation": {"windows": len(index), "clips": len(validation.clips)}}
+    measured: dict[str, Any] = {"validation": {"windows": len(index), "clips": len(validation.clips)}}
     for state in STATES:
         if state in judged:
             loss, accuracy = macro(judged[state] / temperature[state], index)
@@ -224,46 +189,15 @@ def _trained(
 def _teachers(recipe: Recipe, load: bool) -> list[str]:
     if not load:
         return []
-    sound = [f"{one.kind}, weights of {one.weights}" for one in recipe.sound.networks if one.weights] if recipe.sound else []
-    backbones = recipe.picture.backbones if recipe.picture else ()
-    return sound + [f"{one.name or one.kind}, known weights" for one in backbones if one.pretrained and one.kind != "small"]
-
-
-def _probabilities(logits: NDArray[float64], temperature: float) -> NDArray[float64]:
-    scaled = np.exp((logits - logits.max(1, keepdims=True)) / temperature)
-    return np.asarray(scaled / scaled.sum(1, keepdims=True))
-
-
-def window_name(clip: Clip, number: int) -> str:
-    """Return a window's name as evaluation gives it."""
-    return clip.row.name + (f"#t={number},{number + 1}" if clip.windows > 1 else "")
-
-
-def _write_outputs(
-    place: Place,
-    validation: Material,
-    logits: NDArray[float64],
-    temperature: dict[str, float],
-    labels: tuple[str, ...],
-) -> None:
-    """Write what the trained system says of each validation window, as a submission, and the list of these clips."""
-    folder = place.work
-    probabilities = _probabilities(logits, temperature["av"])
-    every = max(1, int(validation.number_of[1])) if len(validation) > 1 and validation.number_of[1] else 1
-    names = tuple(
-        window_name(validation.clips[clip], number // every)
-        for clip, number in zip(validation.clip_of.tolist(), validation.number_of.tolist(), strict=True)
+    sound = (
+        [f"{one.kind}, weights of {one.weights}" for one in recipe.sound.networks if one.weights]
+        if recipe.sound
+        else []
     )
-    decided = tuple(labels[k] for k in probabilities.argmax(1))
-    write_output(folder / "validation.output.csv", SystemOutput(names, probabilities, decided, labels))
-    lines = ["filename\tscene_label", *(f"{n}\t{labels[k]}" for n, k in zip(names, validation.label_index, strict=True))]
-    (folder / "validation.reference.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    listed = ["filename_audio\tfilename_video\tscene_label"]
-    for clip in validation.clips:
-        # As the dataset's own lists have them: relative to its folder.
-        paths = [os.path.relpath(path, place.dataset) if path else "" for path in (clip.row.audio, clip.row.video)]
-        listed.append("\t".join([*paths, str(clip.row.scene_label)]))
-    (folder / "validation.csv").write_text("\n".join(listed) + "\n", encoding="utf-8")
+    backbones = recipe.picture.backbones if recipe.picture else ()
+    return sound + [
+        f"{one.name or one.kind}, known weights" for one in backbones if one.pretrained and one.kind != "small"
+    ]
 
 
 def _summary(
@@ -282,7 +216,8 @@ def _summary(
     for state, name in zip(STATES, ("both", "sound", "pictures"), strict=True):
         if state in judged:
             of = made.measured["validation"][state]
-            yield f"  {name:11} accuracy {of['accuracy']:.1%}, log-loss {of['log_loss']:.3f} of {len(validation)} windows"
+            figures = f"accuracy {of['accuracy']:.1%}, log-loss {of['log_loss']:.3f}"
+            yield f"  {name:11} {figures} of {len(validation)} windows"
     yield "  these chose epoch and temperature; evaluate on clips that the training did not see"
     yield f"  features    {corpus.size_bytes() / 1e6:.1f} MB in {corpus.folder}"
     yield f"  time        {seconds:.0f} s"

@@ -1,4 +1,4 @@
-"""The run: stages of epochs, early stopping on the validation log-loss, saved so that it goes on as if never stopped."""
+"""The run: stages of epochs, early stopping on the validation log-loss; stopped at any moment, it goes on the same."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ class Trainer:
         self._optimiser: Any = None
         self._best: dict[str, Any] = {}
         if not len(train) or not len(validation):
-            raise ConfigError("There are no windows to train on or to validate with; the list's clips could not be read.")
+            raise ConfigError(
+                "There are no windows to train on or to validate with; the list's clips could not be read."
+            )
 
     def run(self) -> Iterator[str]:
         """Train what is left, yield a line for each epoch, and leave the best weights in the system."""
@@ -111,7 +113,11 @@ class Trainer:
         self.system.train()
         for name, module in self.system.named_modules():
             # What does not learn keeps its statistics too.
-            if name and not any(p.requires_grad for p in module.parameters()) and any(True for _ in module.parameters()):
+            if (
+                name
+                and not any(p.requires_grad for p in module.parameters())
+                and any(True for _ in module.parameters())
+            ):
                 module.eval()
         how, at = self.recipe.training, self.progress
         order = shuffled(len(self.train), how.batch, how.seed, at.stage, at.epoch)
@@ -167,10 +173,8 @@ class Trainer:
             if name not in judged:
                 raise ConfigError(f"{self.recipe.name}: there is no '{name}' for a loss; it has {', '.join(judged)}.")
             logits = torch.log_softmax(judged[name].float(), -1)
-            if name == "members":
-                losses = -(logits * targets[:, None]).sum(2).sum(1)
-            else:
-                losses = -(logits * targets).sum(1)
+            wanted = targets[:, None] if name == "members" else targets
+            losses = -(logits * wanted).flatten(1).sum(1)
             mask = there[name].float()
             total = total + weight * (losses * mask).sum() / mask.sum().clamp(min=1.0)
         return total
@@ -205,22 +209,26 @@ class Trainer:
             f"accuracy {accuracy:.1%}{', the best so far' if better else ''}"
         )
 
-    @torch.no_grad()
     def judge(self, material: Material | Embedded) -> dict[str, NDArray[float64]]:
-        """Return the logits ``[n, labels]`` by what windows have ("given"), and by "av", "a", "v" where they are made."""
+        """Return the logits ``[n, labels]`` by what windows have ("given"), and by "av", "a" and "v" as they are made.
+
+        Of an ensemble also the probabilities of its "members" ``[n, members, labels]``.
+        """
         self.system.eval()
         found: dict[str, list[Any]] = {}
-        for batch in ahead(material, in_order(len(material), self.recipe.training.batch)):
-            moved = self._moved(batch)
-            judged = self._judged(moved)
-            given = choose(judged, moved.heard, moved.seen.sum(1) > 0, len(self.system.labels))
-            parts = {"given": given, "av": judged.get("both"), "a": judged.get("audio"), "v": judged.get("video")}
-            if "members" in judged:
-                parts["members"] = torch.softmax(judged["members"], 2)
-            for name, logits in parts.items():
-                if logits is not None:
-                    found.setdefault(name, []).append(logits.float().cpu().numpy().astype(float64))
-        return {name: np.concatenate(logits) for name, logits in found.items()}
+        with torch.no_grad():
+            for batch in ahead(material, in_order(len(material), self.recipe.training.batch)):
+                for name, values in self._parts(self._moved(batch)).items():
+                    found.setdefault(name, []).append(values.float().cpu().numpy().astype(float64))
+        return {name: np.concatenate(values) for name, values in found.items()}
+
+    def _parts(self, batch: Batch) -> dict[str, Any]:
+        judged = self._judged(batch)
+        given = choose(judged, batch.heard, batch.seen.sum(1) > 0, len(self.system.labels))
+        parts = {"given": given, "av": judged.get("both"), "a": judged.get("audio"), "v": judged.get("video")}
+        if "members" in judged:
+            parts["members"] = torch.softmax(judged["members"], 2)
+        return {name: values for name, values in parts.items() if values is not None}
 
     def _save(self) -> None:
         state = {

@@ -114,7 +114,12 @@ class Vggish(nn.Module):  # type: ignore[misc]
         self.register_buffer("lines", _means(_halved(bands, 4), 4), persistent=False)
         wide, self.size = max(8, round(4096 * scale)), max(8, round(128 * scale))
         self.embeddings = nn.Sequential(
-            nn.Linear(inputs * 24, wide), nn.ReLU(), nn.Linear(wide, wide), nn.ReLU(), nn.Linear(wide, self.size), nn.ReLU()
+            nn.Linear(inputs * 24, wide),
+            nn.ReLU(),
+            nn.Linear(wide, wide),
+            nn.ReLU(),
+            nn.Linear(wide, self.size),
+            nn.ReLU(),
         )
 
     def forward(self, x: Any) -> Any:
@@ -172,7 +177,8 @@ def _load_openl3(network: Any, name: str) -> None:
         raise ConfigError(f"{path} is missing; install openl3 again, or train with --from-scratch.")
     with h5py.File(path) as file:
         stored = {key: torch.from_numpy(value[()]) for key, value in _datasets(file)}
-    kinds = {"kernel": [], "bias": [], "gamma": [], "beta": [], "moving_mean": [], "moving_variance": []}
+    names = ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance")
+    kinds: dict[str, list[Any]] = {name: [] for name in names}
     for key in sorted(stored, key=_layer_number):
         kinds[key.split("/")[-1].split(":")[0]].append(stored[key])
     convolutions = [layer for layer in network.layers if isinstance(layer, nn.Conv2d)]
