@@ -25,6 +25,7 @@ from edge_avsc.evaluation.progress import shown
 from edge_avsc.training.recipes.listening import ClipWindows, Listener
 
 _SPARE_BYTES = 1_000_000_000
+_TOLD = 5
 _ENDINGS = (".columns.npy", ".pictures.npy", ".there.npy")
 
 
@@ -84,17 +85,19 @@ class Corpus:
                 raise ConfigError(
                     f"{self.folder} has {free / 1e9:.3g} GB free; give --cache a disk with {wanted / 1e9 + 1:.3g} GB."
                 )
-        computed = self._computed(left, jobs)
-        for row, problem in shown(computed, len(left), "features", sys.stderr):
-            if problem:
-                yield f"{row.name} is left out: {problem}"
+        for _ in shown(self._computed(left, jobs), len(left), "features", sys.stderr):
+            pass
+        problems = [line for row in rows if (line := json.loads(self._about(row))["problem"])]
+        yield from problems[:_TOLD]
+        if len(problems) > _TOLD:
+            yield f"and {len(problems) - _TOLD} clips more are left out."
 
     def clips(self, rows: Sequence[Row]) -> list[Clip]:
         """Return the clips that could be read, with how many windows each has."""
         found = []
         for row in rows:
             stem = self._stem(row)
-            windows = json.loads(stem.with_suffix(".json").read_text())["windows"]
+            windows = json.loads(self._about(row))["windows"]
             if windows:
                 found.append(Clip(row, stem, windows))
         return found
@@ -106,44 +109,47 @@ class Corpus:
     def _guess(self, rows: Sequence[Row]) -> float:
         """Return the size of all by that of the first that can be read."""
         for row in rows:
-            if self.written(row, self.listener()) is None:
+            self.written(row, self.listener())
+            if json.loads(self._about(row))["windows"]:
                 stem = self._stem(row)
                 return float(len(rows) * sum(stem.with_suffix(ending).stat().st_size for ending in _ENDINGS))
         return 0.0
 
-    def _computed(self, rows: Sequence[Row], jobs: int) -> Iterator[tuple[Row, str | None]]:
+    def _computed(self, rows: Sequence[Row], jobs: int) -> Iterator[None]:
         if jobs == 1 or len(rows) < 8:
             listener = self.listener()
             for row in rows:
-                yield row, self.written(row, listener)
+                self.written(row, listener)
+                yield
             return
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_start, initargs=(self,)) as pool:
             for first in range(0, len(rows), 64 * jobs):  # so many are handed out at once, that memory is flat
-                part = rows[first : first + 64 * jobs]
-                yield from zip(part, pool.map(_write, part, chunksize=4), strict=True)
+                yield from pool.map(_write, rows[first : first + 64 * jobs], chunksize=4)
 
     def listener(self) -> Listener:
         """Return what makes windows as this corpus has them."""
         return Listener(self.views.audio, self.views.image, self.views.hop_ns)
 
-    def written(self, row: Row, listener: Listener) -> str | None:
-        """Write a clip's files; return the sentence that says why it could not be read."""
+    def written(self, row: Row, listener: Listener) -> None:
+        """Write a clip's files, or the sentence that says why it could not be read."""
         stem = self._stem(row)
         done = stem.with_suffix(".json")
         if done.is_file():
-            return None
-        problem = None
+            return
+        problem, count = None, 0
         try:
             windows = listener.windows(row, sound=self.views.sound, pictures=self.views.pictures)
             self._save(stem, windows)
             count = len(windows.heard)
         except EdgeAvscError as error:
-            problem, count = str(error), 0
+            problem = f"{row.name} is left out: {error}"
         part = done.with_suffix(".part")
-        part.write_text(json.dumps({"name": row.name, "windows": count}))
+        part.write_text(json.dumps({"windows": count, "problem": problem}))
         part.replace(done)
-        return problem
+
+    def _about(self, row: Row) -> str:
+        return self._stem(row).with_suffix(".json").read_text()
 
     def _save(self, stem: Path, windows: ClipWindows) -> None:
         n = len(windows.heard)
@@ -172,6 +178,6 @@ def _start(corpus: Corpus) -> None:
     _here.append((corpus, corpus.listener()))
 
 
-def _write(row: Row) -> str | None:
+def _write(row: Row) -> None:
     corpus, listener = _here[0]
-    return corpus.written(row, listener)
+    corpus.written(row, listener)
