@@ -28,13 +28,15 @@ class ResidualBlock(nn.Module):  # type: ignore[misc]
             nn.BatchNorm2d(width),
         )
         same = inputs == width and stride == 1
-        self.short = (
-            nn.Identity() if same else nn.Sequential(plain_conv(inputs, width, 1, stride), nn.BatchNorm2d(width))
-        )
+        # Every other value, then a 1 x 1 convolution: oneDNN (issue 6035) writes outside its memory where a strided one
+        # of few channels learns.
+        self.stride = stride
+        self.short = nn.Identity() if same else nn.Sequential(plain_conv(inputs, width, 1), nn.BatchNorm2d(width))
 
     def forward(self, x: Any) -> Any:
         """Return ``[batch, width, …]``."""
-        return torch.relu(self.main(x) + self.short(x))
+        thinned = x if self.stride == 1 else x[:, :, :: self.stride, :: self.stride]
+        return torch.relu(self.main(x) + self.short(thinned))
 
 
 class TransformerLayer(nn.Module):  # type: ignore[misc]

@@ -37,7 +37,7 @@ class Material:
         columns, heard, pictures, seen = zip(
             *(self.clips[self.clip_of[k]].window(int(self.number_of[k])) for k in which), strict=True
         )
-        images = torch.from_numpy(np.stack(pictures).transpose(0, 1, 4, 2, 3).astype(float32))
+        images = torch.from_numpy(np.ascontiguousarray(np.stack(pictures).transpose(0, 1, 4, 2, 3)).astype(float32))
         k = images.shape[1]
         return Batch(
             torch.from_numpy(np.stack(columns)),

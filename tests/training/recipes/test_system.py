@@ -127,3 +127,13 @@ def test_a_bank_that_is_not_there_is_told() -> None:
     changed = found.model_copy(update={"sound": found.sound.model_copy(update={"front_end": ("log_mel",)})})
     with pytest.raises(ConfigError, match="'log_wavelet'"):
         counts(changed)
+
+
+@pytest.mark.parametrize("name", ["yang-thu-3", "hou-ugent-4", "baseline-openl3", "du-ustc-4"])
+def test_no_strided_convolution_of_one_by_one(name: str) -> None:
+    """OneDNN (issue 6035) writes outside its memory where such a one learns: a run crashes, or learns nonsense."""
+    reduced = read_recipe(name, reduced=True)
+    assert isinstance(reduced, Recipe)
+    for module in System(reduced).modules():
+        if isinstance(module, torch.nn.Conv2d) and module.kernel_size == (1, 1):
+            assert module.stride == (1, 1)
