@@ -193,7 +193,8 @@ class AudioTrack:
                 apart = None if self._side is None else self._side.read(self._next_column * hop, n_fft)[0]
                 self._row["mel"] = self._log_mel.column(samples, apart)
                 self._row["arrived_ns"] = arrived_ns
-                self._row["state"] = PRESENT if np.abs(samples).max() >= SILENT_PEAK else SILENT
+                heard = max(np.abs(signal).max() for signal in (samples, apart) if signal is not None) >= SILENT_PEAK
+                self._row["state"] = PRESENT if heard else SILENT
                 self._columns.write(self._next_column, self._row)
                 self._count("audio_late_columns", int(self._next_column < self._scored_column))
             self._next_column += 1

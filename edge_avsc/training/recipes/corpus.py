@@ -72,7 +72,7 @@ class Corpus:
 
         Raises ConfigError where the disk is too small.
         """
-        left = [row for row in rows if not self._stem(row).with_suffix(".json").is_file()]
+        left = [row for row in rows if not self.stem(row).with_suffix(".json").is_file()]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(self.folder).free
@@ -96,7 +96,7 @@ class Corpus:
         """Return the clips that could be read, with how many windows each has."""
         found = []
         for row in rows:
-            stem = self._stem(row)
+            stem = self.stem(row)
             windows = json.loads(self._about(row))["windows"]
             if windows:
                 found.append(Clip(row, stem, windows))
@@ -111,7 +111,7 @@ class Corpus:
         for row in rows:
             self.written(row, self.listener())
             if json.loads(self._about(row))["windows"]:
-                stem = self._stem(row)
+                stem = self.stem(row)
                 return float(len(rows) * sum(stem.with_suffix(ending).stat().st_size for ending in _ENDINGS))
         return 0.0
 
@@ -133,7 +133,7 @@ class Corpus:
 
     def written(self, row: Row, listener: Listener) -> None:
         """Write a clip's files, or the sentence that says why it could not be read."""
-        stem = self._stem(row)
+        stem = self.stem(row)
         done = stem.with_suffix(".json")
         if done.is_file():
             return
@@ -149,7 +149,7 @@ class Corpus:
         part.replace(done)
 
     def _about(self, row: Row) -> str:
-        return self._stem(row).with_suffix(".json").read_text()
+        return self.stem(row).with_suffix(".json").read_text()
 
     def _save(self, stem: Path, windows: ClipWindows) -> None:
         n = len(windows.heard)
@@ -160,7 +160,8 @@ class Corpus:
         for ending, values in zip(_ENDINGS, arrays, strict=True):
             np.save(stem.with_suffix(ending), values)
 
-    def _stem(self, row: Row) -> Path:
+    def stem(self, row: Row) -> Path:
+        """Return the path that a clip's files begin with."""
         # The same clip may be in several lists, and a changed file is another clip.
         about: list[object] = []
         for path in (row.audio, row.video):

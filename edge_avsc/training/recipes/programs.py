@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
 
-from edge_avsc.errors import ConfigError
+from edge_avsc.errors import ConfigError, nearest
 from edge_avsc.evaluation.compare import compare_files
 from edge_avsc.evaluation.datasets import read_dataset
 from edge_avsc.evaluation.evaluate import evaluate, open_systems
@@ -55,13 +55,12 @@ def avsc_lite(recipe: ProjectPlan, place: Place) -> Iterator[str]:
             "card describes, no TAU dataset."
         )
     usual = Plan()
-    plan = Plan(
-        picture_minutes=recipe.picture_minutes or usual.picture_minutes,
-        sound_minutes=recipe.sound_minutes or usual.sound_minutes,
-        sound_shards=recipe.sound_shards or usual.sound_shards,
-    )
-    workshop = Workshop(place.dataset, place.out / "training", plan, ())
-    for step in ("pictures", "lessons", "sound"):
+    for known, given, what in ((vars(usual), recipe.plan, "plan"), (vars(Workshop), recipe.steps, "steps")):
+        for name in given:
+            if name not in known:
+                raise ConfigError(f"{recipe.name}: {what} has '{name}', which there is not.{nearest(name, known)}")
+    workshop = Workshop(place.dataset, place.out / "training", replace(usual, **recipe.plan), ())
+    for step in recipe.steps:
         yield f"{recipe.name}: {step}"
         getattr(workshop, step)()
     workshop.bundle(place.out, f"edge_avsc {__version__}")

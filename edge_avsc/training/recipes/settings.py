@@ -196,6 +196,5 @@ class ProjectPlan(Frozen):
     name: str
     note: str
     program: Literal["avsc-lite"]
-    picture_minutes: float | None = Field(default=None, gt=0)
-    sound_minutes: float | None = Field(default=None, gt=0)
-    sound_shards: int | None = Field(default=None, gt=0)
+    steps: tuple[str, ...] = Field(min_length=1, description="of edge_avsc.training.avsc_lite.Workshop, in order")
+    plan: dict[str, Any] = Field(default_factory=dict, description="values of its Plan other than the usual")

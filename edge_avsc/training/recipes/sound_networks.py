@@ -106,7 +106,10 @@ def _network(one: SoundNetwork, sound: Sound, front: AudioFrontEnd, load: bool) 
     }
     network = made[one.kind]()
     if one.weights and load:
-        load_weights(network, one.weights, one.kind)
+        known = network.trunk if isinstance(network, Sequence) else network
+        load_weights(known, one.weights, one.of if isinstance(network, Sequence) else one.kind)
+        if isinstance(network, Sequence):
+            network.trunk_learns = False
     return network
 
 
@@ -281,8 +284,17 @@ class Sequence(nn.Module):  # type: ignore[misc]
             inputs = width if k == 0 else self.size
             layers += [nn.Conv1d(inputs, self.size, 3, padding=1), nn.BatchNorm1d(self.size), nn.ReLU()]
         self.convolutions = nn.Sequential(*layers)
+        self.trunk_learns = True
+
+    def train(self, mode: bool = True) -> Sequence:
+        """Set the mode; a trunk with known weights stays as it is, statistics included."""
+        super().train(mode)
+        if not self.trunk_learns:
+            self.trunk.eval()
+        return self
 
     def forward(self, x: Any) -> Any:
         """Return ``[batch, steps, size]``."""
-        steps = self.attention(self.trunk.steps(x))
+        steps = self.trunk.steps(x)
+        steps = self.attention(steps if self.trunk_learns else steps.detach())
         return self.convolutions(steps.transpose(1, 2)).transpose(1, 2)

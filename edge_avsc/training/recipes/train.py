@@ -72,7 +72,7 @@ def train(recipe: Recipe, place: Place) -> Iterator[str]:
     yield f"{recipe.name}: {len(learned)} clips to train on, {len(kept_out)} of other locations to validate with"
     # Weights that are missing are to be known before an hour of features.
     system = System(recipe, labels, load=place.load)
-    corpus = _corpus(recipe, place)
+    corpus = corpus_of(recipe, place)
     yield from corpus.build(rows, place.jobs)
     train_set, validation = _materials(recipe, corpus, learned, kept_out, labels)
     place.work.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,8 @@ def training_rows(place: Place, labels: Sequence[str]) -> tuple[Row, ...]:
     return dataset.rows
 
 
-def _corpus(recipe: Recipe, place: Place) -> Corpus:
+def corpus_of(recipe: Recipe, place: Place) -> Corpus:
+    """Return where a recipe's features are."""
     audio, image = front_ends(recipe)
     hop_ns = hop_of(recipe.training.hop_s)
     return Corpus(place.cache, Views(audio, image, recipe.sound is not None, recipe.picture is not None, hop_ns))

@@ -87,7 +87,7 @@ class _PannBlock(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Any) -> Any:
         x = torch.relu(self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x))))))
-        return nn.functional.avg_pool2d(x, 2, ceil_mode=True) if self.pools else x
+        return nn.functional.avg_pool2d(x, 2) if self.pools else x
 
 
 class Vggish(nn.Module):  # type: ignore[misc]
@@ -157,12 +157,20 @@ def load_weights(network: Any, source: str, kind: str) -> None:
         raise ConfigError(f"{path} holds no weights of PyTorch ({type(error).__name__}); name another.") from error
     state = state.get("model", state)
     own = network.state_dict()
+    state = {name: _spread(value, own[name]) for name, value in state.items() if name in own}
     fitting = {name: value for name, value in state.items() if name in own and value.shape == own[name].shape}
     if len(fitting) < len(own):
         missing = next(name for name in own if name not in fitting)
         raise ConfigError(f"{path} does not fit {kind}: '{missing}' is missing or of another shape.")
     network.load_state_dict(fitting)
     return None
+
+
+def _spread(value: Any, like: Any) -> Any:
+    """Return a first layer's kernel for one signal, spread over as many as *like* has; all else as it is."""
+    if value.dim() == 4 and value.shape[1] == 1 < like.shape[1] and value.shape[0] == like.shape[0]:
+        return value.expand(-1, like.shape[1], -1, -1) / like.shape[1]
+    return value
 
 
 def _load_openl3(network: Any, name: str) -> None:
