@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from tiny_recipe import TINY
 
-pytest.importorskip("torch", reason="PyTorch is not installed; 'pip install torch' lets these tests run")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed; 'pip install torch' lets these tests run")
 
 
 @pytest.fixture(scope="session")
@@ -28,25 +30,22 @@ def tiny_recipe(tmp_path: Path) -> Path:
     return path
 
 
-def _declare_torchvisions_operators() -> None:
-    """Let torchvision of PyPI, which is built for CUDA, be imported beside a PyTorch that is not.
+def _make_torchvision_importable() -> None:
+    """Let PyPI's torchvision, which is built for CUDA, be imported beside a PyTorch that is not; timm needs it.
 
     Its operators cannot be loaded then, and it complains that they are not declared. Nothing here calls one.
     """
-    import importlib.util
-    import re
-
-    import torch
-
-    found = importlib.util.find_spec("torchvision")
-    if found is None or found.origin is None or torch.version.cuda is not None:
+    try:
+        importlib.import_module("torchvision")
+    except ImportError:
         return
-    registered = Path(found.origin).with_name("_meta_registrations.py")
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in sorted(set(re.findall(r'"torchvision::(\w+)"', registered.read_text()))):
-        library.define(f"{name}(Tensor x) -> Tensor")
-    _kept.append(library)
+    except RuntimeError:
+        found = importlib.util.find_spec("torchvision")
+        assert found
+        assert found.origin
+        registered = Path(found.origin).with_name("_meta_registrations.py").read_text()
+        for name in sorted(set(re.findall(r'"torchvision::(\w+)"', registered))):
+            torch.library.define(f"torchvision::{name}", "(Tensor x) -> Tensor")
 
 
-_kept: list[Any] = []
-_declare_torchvisions_operators()
+_make_torchvision_importable()
