@@ -10,7 +10,8 @@ import threading
 from collections.abc import Sequence
 
 from edge_avsc import __version__, verbs
-from edge_avsc.errors import EdgeAvscError
+from edge_avsc.arguments import jobs, name, positive, seconds, seed, share, speed, target
+from edge_avsc.errors import EdgeAvscError, complain
 
 EXIT_CODES = "exit codes: 0 done, 2 bad usage, input or configuration, 3 device, 4 model, 1 anything else"
 
@@ -48,14 +49,12 @@ def _run(args: argparse.Namespace) -> int:
     except EdgeAvscError as error:
         if args.debug:
             raise
-        verbs.complain(error)
+        complain(error)
         return error.exit_code
     except Exception as error:
         if args.debug:
             raise
-        verbs.complain(
-            f"{type(error).__name__}: {error}; this is a fault of edge-avsc: please report what --debug prints."
-        )
+        complain(f"{type(error).__name__}: {error}; this is a fault of edge-avsc: please report what --debug prints.")
         return 1
 
 
@@ -81,10 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_doctor_and_sync(commands, common)
     schema = "print the JSON schema of the configuration"
     commands.add_parser("schema", parents=[common], help=schema, description=schema.capitalize() + ".")
-    about = "describe a bundle, or check that it computes what it should"
-    model = commands.add_parser("model", parents=[common], help=about, description=about.capitalize() + ".")
-    model.add_argument("action", choices=["info", "verify"], help="info: what it is; verify: score its golden inputs")
-    model.add_argument("model", nargs="?", default="avsc-lite", metavar="DIR", help="a bundle (default: avsc-lite)")
+    _add_model(commands, common)
     _add_evaluate(commands, common)
     _add_compare(commands, common)
     _add_train(commands, common)
@@ -100,21 +96,17 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser], c
         epilog=EXIT_CODES,
     )
     replay.add_argument(
-        "files", nargs="*", type=_name, metavar="FILE", help="a video or sound file; several play one by one"
+        "files", nargs="*", type=name, metavar="FILE", help="a video or sound file; several play one by one"
     )
-    replay.add_argument(
-        "--audio", type=_name, metavar="FILE", help="the sound of one recording, apart from its picture"
-    )
-    replay.add_argument(
-        "--video", type=_name, metavar="FILE", help="the picture of one recording, apart from its sound"
-    )
+    replay.add_argument("--audio", type=name, metavar="FILE", help="the sound of one recording, apart from its picture")
+    replay.add_argument("--video", type=name, metavar="FILE", help="the picture of one recording, apart from its sound")
     replay.add_argument("--config", metavar="YAML", help="a configuration; options given here come before it")
     replay.add_argument("--model", metavar="DIR", help="a bundle's folder or shipped name (default: avsc-lite)")
     replay.add_argument("--hop-s", type=float, metavar="S", help="seconds from window to window (default: 0.5)")
-    replay.add_argument("--speed", type=_speed, metavar="max|FLOAT", help="1 is as it was recorded (default: max)")
+    replay.add_argument("--speed", type=speed, metavar="max|FLOAT", help="1 is as it was recorded (default: max)")
     replay.add_argument(
         "--jsonl",
-        type=_name,
+        type=name,
         metavar="PATH|-",
         help="write a JSON line for each estimate; - is stdout, and nothing else",
     )
@@ -125,10 +117,13 @@ def _add_evaluate(
 ) -> None:
     scores = "score bundles on a dataset in TAU layout as DCASE does, and write a report"
     evaluate = commands.add_parser(
-        "evaluate", parents=[common], help=scores, description=scores.capitalize() + ".", epilog=EXIT_CODES
+        "evaluate", parents=[common], help=scores, description=scores[0].upper() + scores[1:] + ".", epilog=EXIT_CODES
     )
     evaluate.add_argument(
-        "dataset", type=_name, metavar="DATASET", help="a folder with audio/, video/ and evaluation_setup/*.csv"
+        "dataset",
+        type=name,
+        metavar="DATASET",
+        help="a folder with audio/, video/ and evaluation_setup/*.csv",
     )
     evaluate.add_argument(
         "--split", metavar="CSV", help="the list of clips (default: fold1_evaluate.csv, all.csv, or the one there is)"
@@ -144,18 +139,31 @@ def _add_evaluate(
         help="a bundle's folder or shipped name (default: avsc-lite); a second one is compared with the first",
     )
     evaluate.add_argument(
-        "--out", type=_name, default="evaluation", metavar="DIR", help="where to write (default: evaluation)"
+        "--out", type=name, default="evaluation", metavar="DIR", help="where to write (default: evaluation)"
     )
-    evaluate.add_argument("--jobs", type=_jobs, metavar="N", help="processes at a time (default: one for each core)")
+    evaluate.add_argument("--jobs", type=jobs, metavar="N", help="processes at a time (default: one for each core)")
     evaluate.add_argument(
         "--label",
-        type=_name,
+        type=name,
         metavar="AUTHOR_INST",
         help="begins the names of submissions (default: the bundle's name)",
     )
     evaluate.add_argument(
         "--check", action="store_true", help="score nothing: look for files that are missing or cut, and for leaks"
     )
+    evaluate.add_argument(
+        "--stream",
+        action="store_true",
+        help="measure the running label instead: clips spliced into one recording, played under many smoother settings",
+    )
+    evaluate.add_argument("--hours", type=positive, metavar="H", help="with --stream: how long it is (default: 1)")
+    evaluate.add_argument(
+        "--stay-s",
+        type=positive,
+        metavar="S",
+        help="with --stream: how long a scene lasts (default: 60)",
+    )
+    evaluate.add_argument("--seed", type=seed, metavar="N", help="with --stream: of its order (default: 0)")
 
 
 def _add_doctor_and_sync(
@@ -172,10 +180,13 @@ def _add_doctor_and_sync(
     for verb in (doctor, sync):
         verb.add_argument("--config", metavar="YAML", help="a configuration (default: microphone and first camera)")
     doctor.add_argument(
-        "--seconds", type=_seconds, default=3.0, metavar="S", help="how long to listen and look (default: 3)"
+        "--seconds", type=seconds, default=3.0, metavar="S", help="how long to listen and look (default: 3)"
+    )
+    doctor.add_argument(
+        "--selftest", action="store_true", help="instead try everything that can run the model: a report to paste"
     )
     sync.add_argument("--stream", metavar="NAME", help="which stream, where several have sound and pictures")
-    sync.add_argument("--seconds", type=_seconds, default=30.0, metavar="S", help="how long to try (default: 30)")
+    sync.add_argument("--seconds", type=seconds, default=30.0, metavar="S", help="how long to try (default: 30)")
 
 
 def _add_compare(
@@ -186,13 +197,13 @@ def _add_compare(
         "compare", parents=[common], help=holds, description=holds.capitalize() + ".", epilog=EXIT_CODES
     )
     compare.add_argument(
-        "outputs", nargs="*", type=_name, metavar="OUTPUT.csv", help="filename, scene_label, probabilities"
+        "outputs", nargs="*", type=name, metavar="OUTPUT.csv", help="filename, scene_label, probabilities"
     )
-    compare.add_argument("--reference", type=_name, metavar="CSV", help="the right labels: filename, scene_label")
+    compare.add_argument("--reference", type=name, metavar="CSV", help="the right labels: filename, scene_label")
     compare.add_argument(
-        "--floor", type=_share, metavar="P", help="a floor for probabilities (default: chosen by halves)"
+        "--floor", type=share, metavar="P", help="a floor for probabilities (default: chosen by halves)"
     )
-    compare.add_argument("--table", type=_name, metavar="CSV", help="more columns, such as parameters, for each system")
+    compare.add_argument("--table", type=name, metavar="CSV", help="more columns, such as parameters, for each system")
     compare.add_argument(
         "--spearman",
         nargs=2,
@@ -201,65 +212,54 @@ def _add_compare(
         metavar="COLUMN",
         help="correlate two columns: rank, log_loss, accuracy, or one of --table; may be given again",
     )
-    compare.add_argument("--out", type=_name, metavar="DIR", help="write the tables there too, as CSV and JSON")
+    compare.add_argument("--out", type=name, metavar="DIR", help="write the tables there too, as CSV and JSON")
 
 
 def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     makes = "train a recipe on a dataset in TAU layout, and write a bundle"
-    train = commands.add_parser(
-        "train", parents=[common], help=makes, description=makes.capitalize() + ".", epilog=EXIT_CODES
-    )
+    train = commands.add_parser("train", parents=[common], help=makes, description=f"T{makes[1:]}.", epilog=EXIT_CODES)
     train.add_argument(
-        "recipe", type=_name, metavar="RECIPE", help="a shipped recipe's name, or a file; 'list' lists them"
+        "recipe", type=name, metavar="RECIPE", help="a shipped recipe's name, or a file; 'list' lists them"
     )
-    train.add_argument("dataset", type=_name, nargs="?", metavar="DATASET", help="a folder with evaluation_setup/*.csv")
-    train.add_argument("--out", type=_name, metavar="DIR", help="the bundle's folder (default: trained/RECIPE)")
+    train.add_argument("dataset", type=name, nargs="?", metavar="DATASET", help="a folder with evaluation_setup/*.csv")
+    train.add_argument("--out", type=name, metavar="DIR", help="the bundle's folder (default: trained/RECIPE)")
     train.add_argument("--train", metavar="CSV", help="the list to train on (default: fold1_train.csv)")
-    train.add_argument("--cache", type=_name, metavar="DIR", help="where features are kept (default: OUT/training)")
+    train.add_argument("--cache", type=name, metavar="DIR", help="where features are kept (default: OUT/training)")
     train.add_argument("--from-scratch", action="store_true", help="load no known weights")
     train.add_argument(
         "--reduced", action="store_true", help="a small form from scratch, to check the machinery, never for results"
     )
-    train.add_argument("--jobs", type=_jobs, metavar="N", help="processes and threads (default: one for each core)")
+    train.add_argument("--jobs", type=jobs, metavar="N", help="processes and threads (default: one for each core)")
 
 
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0.0 <= share < 1.0:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0 to 1")
-    return share
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.5 <= seconds <= 3600.0:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds from 0.5 to 3600")
-    return seconds
-
-
-def _jobs(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of processes from 1 to 1024")
-    return int(text)
-
-
-def _name(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("the name is empty")
-    return text
-
-
-def _speed(text: str) -> float | None:
-    try:
-        return None if text == "max" else float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is neither 'max' nor a number") from None
+def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    about = "describe a bundle, check that it computes what it should, or build its engines for a GPU"
+    model = commands.add_parser(
+        "model", parents=[common], help=about, description=about.capitalize() + ".", epilog=EXIT_CODES
+    )
+    actions = "info: what it is; verify: score its golden inputs; build: make engines ahead of time"
+    model.add_argument("action", choices=["info", "verify", "build"], help=actions)
+    model.add_argument("model", nargs="?", default="avsc-lite", metavar="DIR", help="a bundle (default: avsc-lite)")
+    model.add_argument(
+        "--backend",
+        choices=["tensorrt", "tensorrt_rtx", "onnxruntime"],
+        default="tensorrt",
+        help="build: what the engines are for (default: tensorrt)",
+    )
+    model.add_argument(
+        "--provider",
+        choices=["tensorrt", "cuda", "openvino", "cpu"],
+        default="tensorrt",
+        help="build with --backend onnxruntime: for which of its providers (default: tensorrt)",
+    )
+    model.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        type=target,
+        metavar="sm_89",
+        help="build: a GPU that need not be here, several times for several (default: the one of this machine)",
+    )
 
 
 if __name__ == "__main__":

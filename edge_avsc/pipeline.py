@@ -80,6 +80,10 @@ class ScenePipeline:
         """Forget a stream; its counters stay in ``health``."""
         del self._streams[stream]
 
+    def take_over(self, model: SceneModel) -> None:
+        """Score with *model* from here on: the same bundle on another backend, so that embeddings stay comparable."""
+        self._model = model
+
     def relieve(self, level: int) -> None:
         """Leave out, in all streams, what a step of :class:`edge_avsc.relief.Relief` says; 0 is nothing."""
         for stream in self._streams.values():

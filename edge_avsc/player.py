@@ -79,8 +79,8 @@ class Player:
             )
             roles = frozenset(role for source, _ in sources for role in source.roles)
             pipeline.open(name, StreamSettings(roles, epoch_ns=0, recorded=True))
-            if self._model.backend.fallback:
-                yield StreamEvent(name, "model", "fallback", self._model.backend.fallback, 0)
+            if self._model.fallback:
+                yield StreamEvent(name, "model", "fallback", self._model.fallback, 0)
             items = (_earlier(source.items(), latency_ns) for source, latency_ns in sources)
             for item in heapq.merge(*items, key=available_ns):
                 if clock:

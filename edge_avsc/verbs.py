@@ -6,12 +6,14 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from edge_avsc.errors import ConfigError, EdgeAvscError
+from edge_avsc import __version__, studies
+from edge_avsc.errors import ConfigError, complain
 
 if TYPE_CHECKING:
+    from edge_avsc.backends.base import Watch
     from edge_avsc.config import AppConfig, StreamConfig
     from edge_avsc.health import Health
     from edge_avsc.pipeline import Output
@@ -21,18 +23,14 @@ if TYPE_CHECKING:
     from edge_avsc.sinks.plain import PlainConsole
 
 
-def complain(what: EdgeAvscError | str) -> None:
-    """Say on stderr what is wrong."""
-    print(f"edge-avsc: {what}", file=sys.stderr)
-
-
 def _replay(args: argparse.Namespace) -> int:
     from edge_avsc.config import hop_ns
     from edge_avsc.model import SceneModel
     from edge_avsc.player import Player
 
     config = _replay_config(args)
-    model = SceneModel.load(config.model, provider=config.provider)
+    with _watched() as watch:
+        model = SceneModel.load(config.model, backend=config.backend, provider=config.provider, watch=watch)
     player = Player(model, hop_ns(config.hop_s), speed=args.speed, smoothing=config.smoothing)
     worst = 0
     with contextlib.ExitStack() as open_sinks:
@@ -125,17 +123,18 @@ def _run(args: argparse.Namespace) -> int:
 
     from edge_avsc.clock import MonotonicClock, UtcAnchor
     from edge_avsc.live import Monitor
-    from edge_avsc.model import SceneModel
     from edge_avsc.notify import ServiceNotice
+    from edge_avsc.succession import begin
 
     config = _live_config(args.config)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     clock = MonotonicClock()
-    model = SceneModel.load(config.model, provider=config.provider)
+    with _watched() as watch:
+        model, successor = begin(config, watch)
     notice = ServiceNotice(clock)
-    monitor = Monitor(config, model, clock=clock, stop=stop, beat=notice.alive)
+    monitor = Monitor(config, model, clock=clock, stop=stop, successor=successor, beat=notice.alive)
     with contextlib.ExitStack() as opened:
         sinks, console = _open_sinks(config, opened, UtcAnchor.now(clock).iso, monitor.health, append=True)
         opened.callback(notice.stopping)
@@ -171,10 +170,18 @@ def _doctor(args: argparse.Namespace) -> int:
     from edge_avsc.clock import MonotonicClock
     from edge_avsc.doctor import examine
 
-    worst = 0
-    for finding in examine(_live_config(args.config), seconds=args.seconds, clock=MonotonicClock()):
-        print(finding, flush=True)
-        worst = max(worst, finding.exit_code)
+    config, clock, worst = _live_config(args.config), MonotonicClock(), 0
+    with _watched() as watch:
+        if args.selftest:
+            from edge_avsc.selftest import selftest
+
+            print(f"edge-avsc {__version__} self-test: paste all of it into a report of a bug")
+            findings = selftest(config.model, clock=clock, watch=watch)
+        else:
+            findings = examine(config, seconds=args.seconds, clock=clock, watch=watch)
+        for finding in findings:
+            print(finding, flush=True)
+            worst = max(worst, finding.exit_code)
     return worst
 
 
@@ -195,66 +202,29 @@ def _schema(args: argparse.Namespace) -> int:
 
 
 def _model(args: argparse.Namespace) -> int:
+    from edge_avsc.building import build
+    from edge_avsc.clock import MonotonicClock
     from edge_avsc.golden import describe, verify
 
-    lines = describe(args.model) if args.action == "info" else verify(args.model)
-    for line in lines:
-        print(line)
-    return 0
-
-
-def _evaluate(args: argparse.Namespace) -> int:
-    from pathlib import Path
-
-    from edge_avsc.evaluation.datasets import read_dataset
-    from edge_avsc.evaluation.evaluate import default_jobs, evaluate, open_systems
-
-    dataset = read_dataset(args.dataset, args.split, train=args.train, labels_from_names=args.labels_from_names)
-    print(f"{dataset.split}: {len(dataset.rows)} clips", flush=True)
-    if args.check:
-        from edge_avsc.evaluation.flaws import check
-
-        flaws = -1  # the last line only counts them
-        for line in check(dataset, sys.stderr):
+    with _watched() as watch:
+        if args.action == "build":
+            clock = MonotonicClock()
+            lines = build(args.model, args.backend, args.target, provider=args.provider, watch=watch, clock=clock)
+        else:
+            lines = describe(args.model) if args.action == "info" else verify(args.model)
+        for line in lines:
             print(line, flush=True)
-            flaws += 1
-        return ConfigError.exit_code if flaws else 0
-    systems = open_systems(args.model or ["avsc-lite"], args.label)
-    try:
-        for line in evaluate(dataset, systems, Path(args.out), args.jobs or default_jobs()):
-            print(line, flush=True)
-    except KeyboardInterrupt:
-        complain(f"what was scored is kept in {args.out}; the same command goes on from there.")
-        raise
     return 0
 
 
-def _compare(args: argparse.Namespace) -> int:
-    from edge_avsc.evaluation.compare import compare_files
+@contextlib.contextmanager
+def _watched() -> Iterator[Watch]:
+    """Show on stderr what is built meanwhile."""
+    from edge_avsc.backends.base import Watch
+    from edge_avsc.sinks.progress import BuildView
 
-    columns = [(first, second) for first, second in args.spearman]
-    compare_files(
-        args.outputs,
-        args.reference,
-        floor=args.floor,
-        table=args.table,
-        spearman=columns,
-        out=args.out,
-        stream=sys.stdout,
-    )
-    return 0
-
-
-def _train(args: argparse.Namespace) -> int:
-    from edge_avsc.training.recipes.run import run
-
-    try:
-        for line in run(args):
-            print(line, flush=True)
-    except KeyboardInterrupt:
-        complain("what was done is kept; the same command goes on from there.")
-        raise
-    return 0
+    with BuildView(sys.stderr) as view:
+        yield Watch(progress=view.progress, say=view.say)
 
 
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
@@ -265,8 +235,8 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "sync": _sync,
     "schema": _schema,
     "model": _model,
-    "evaluate": _evaluate,
-    "compare": _compare,
-    "train": _train,
+    "evaluate": studies.evaluate_dataset,
+    "compare": studies.compare_outputs,
+    "train": studies.train_recipe,
 }
 """Each takes the arguments, and returns the exit code."""

@@ -15,8 +15,6 @@ from edge_avsc.evaluation.metrics import Interval, Scores, calibration, decision
 from edge_avsc.evaluation.scoring import SKEWS_MS
 from edge_avsc.evaluation.windows import ScoredWindows
 
-BINS = 10
-
 
 def assess(windows: ScoredWindows, train: Sequence[Row]) -> dict[str, Any]:
     """Return all figures of labelled windows; intervals are 95 %, ``bootstrap`` draws whole locations.
@@ -26,7 +24,7 @@ def assess(windows: ScoredWindows, train: Sequence[Row]) -> dict[str, Any]:
     index, given, places = windows.label_index, windows.given, windows.locations
     clip_places = np.array([row.location for row in windows.rows])
     clip_index = windows.clip_label_index
-    calibrated = calibration(index, given, BINS)
+    calibrated = calibration(index, given)
     return {
         "windows": figures(index, given, windows.labels, places),
         "clips_by_sum": figures(clip_index, windows.clip_probabilities(), windows.labels, clip_places),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,40 +13,26 @@ from numpy.typing import NDArray
 from edge_avsc.evaluation.metrics import Interval
 
 DRAWS = 1000
-_BATCH = 50
-
-
-def bootstrap_interval(
-    units: Any, statistic: Callable[[NDArray[int64]], float], *, draws: int = DRAWS, seed: int = 0
-) -> Interval:
-    """Return the percentile bootstrap interval (Efron 1979) of *statistic*, which gets the rows drawn.
-
-    units: which unit each of the n rows belongs to, numbers or names. Draws in which the statistic is NaN are left
-    out; fewer than two units have no interval, which is NaN.
-    """
-    place, n_units = _places(units)
-    rows = [np.flatnonzero(place == unit) for unit in range(n_units)]
-    if n_units < 2:
-        return Interval(float("nan"), float("nan"))
-    drawn = [statistic(np.concatenate([rows[unit] for unit in draw])) for draw in _draws(n_units, draws, seed)]
-    return _percentiles(np.array(drawn))
+_BATCH, _COLUMNS = 50, 64
+"""How many draws, and how many columns, are computed at a time: memory must not grow with either."""
 
 
 def macro_interval(
     units: Any, values: NDArray[float64], label_index: NDArray[int64], *, draws: int = DRAWS, seed: int = 0
 ) -> Interval:
-    """Return what :func:`bootstrap_interval` does of the macro mean of *values* ``[n]``, in much less time.
+    """Return the percentile bootstrap interval (Efron 1979) of the macro mean of *values* ``[n]``.
 
-    Of losses it is the interval of the macro log-loss, of hits (0 or 1) that of the macro accuracy, of the difference
-    of two systems' losses or hits the paired interval of that difference.
-    A class that a draw has no rows of has no part in its mean.
+    units: which unit each row belongs to, numbers or names; fewer than two have no interval, which is NaN. Of losses
+    it is the interval of the macro log-loss, of hits (0 or 1) that of the macro accuracy, of the difference of two
+    systems' losses or hits the paired interval of that difference. A class that a draw has no rows of has no part in
+    its mean.
     """
     return macro_intervals(units, [values], label_index, draws=draws, seed=seed)[0]
 
 
 def macro_intervals(
     units: Any,
-    columns: Sequence[NDArray[float64]],
+    columns: Iterable[NDArray[float64]],
     label_index: NDArray[int64],
     *,
     draws: int = DRAWS,
@@ -54,17 +40,30 @@ def macro_intervals(
 ) -> list[Interval]:
     """Return :func:`macro_interval` of each of *columns*, ``[n]`` each, with the same draws for all."""
     place, n_units = _places(units)
-    if n_units < 2:
-        return [Interval(float("nan"), float("nan"))] * len(columns)
-    sums = list(_sums_by_class(place, np.stack([np.ones(len(place)), *columns]), label_index))
+    left = iter(columns)
+    found: list[Interval] = []
+    while some := list(itertools.islice(left, _COLUMNS)):
+        if n_units < 2:
+            found += [Interval(float("nan"), float("nan"))] * len(some)
+            continue
+        sums = list(_sums_by_class(place, np.stack([np.ones(len(place)), *some]), label_index))
+        found += map(_percentiles, _drawn_means(sums, _draws(n_units, draws, seed), n_units).T)
+    return found
+
+
+def _drawn_means(
+    sums: list[tuple[NDArray[int64], NDArray[float64]]], draws: Iterator[NDArray[int64]], n_units: int
+) -> NDArray[float64]:
+    """Return the macro mean of each column in each draw, ``[draws, columns]``."""
     means = []
-    for batch in _batches(_draws(n_units, draws, seed)):
+    # A few draws at a time: as one product of matrices they cost a tenth.
+    while batch := list(itertools.islice(draws, _BATCH)):
         times = np.stack([np.bincount(draw, minlength=n_units) for draw in batch]).astype(float64)
         totals = np.stack([times[:, here] @ summed for here, summed in sums])
         count = totals[..., :1]
         by_class = np.divide(totals[..., 1:], count, out=np.zeros_like(totals[..., 1:]), where=count > 0)
         means.append(by_class.sum(axis=0) / (count > 0).sum(axis=0))
-    return [_percentiles(column) for column in np.concatenate(means).T]
+    return np.concatenate(means)
 
 
 def _sums_by_class(
@@ -75,12 +74,6 @@ def _sums_by_class(
         mine = label_index == label
         here, row = np.unique(place[mine], return_inverse=True)
         yield here, np.stack([np.bincount(row, column[mine], len(here)) for column in columns], axis=1)
-
-
-def _batches(draws: Iterator[NDArray[int64]]) -> Iterator[list[NDArray[int64]]]:
-    """Yield draws a few at a time: as one product of matrices they cost a tenth."""
-    while batch := list(itertools.islice(draws, _BATCH)):
-        yield batch
 
 
 def _places(units: Any) -> tuple[NDArray[int64], int]:

@@ -135,10 +135,14 @@ def _with_floor(answer: _Answer, index: NDArray[int64], half: NDArray[bool_], fl
     assert answer.probabilities is not None
     if floor is None:
         rows, (first, second) = ensembles.floored_by_halves(answer.probabilities, index, half)
-        note = f"floor {first:g} and {second:g}, each chosen in the other half"
+        note = f"floor {_said(first)} and {_said(second)}, each chosen in the other half"
     else:
         rows, note = ensembles.floored(answer.probabilities, floor), f"floor {floor:g}, given"
     return _Answer(f"{answer.name}, floored", "floor", note, answer.decided, rows)
+
+
+def _said(floor: float) -> str:
+    return f"{floor:g}" if floor else "none"
 
 
 def _figures(
@@ -150,9 +154,8 @@ def _figures(
         for answer in answers
     ]
     compared = list(itertools.combinations([i for i, a in enumerate(answers) if a.kind == "system"], 2))
-    columns = [*hits, *losses]
-    columns += [column[i] - column[j] for i, j in compared for column in (losses, hits)]
-    found = macro_intervals(units, columns, index)
+    differences = (column[i] - column[j] for i, j in compared for column in (losses, hits))
+    found = macro_intervals(units, itertools.chain(hits, losses, differences), index)
     entries = [_entry(answer, index, labels, found[i], found[i + len(answers)]) for i, answer in enumerate(answers)]
     intervals = iter(found[2 * len(answers) :])
     return entries, [_pair(entries[i], entries[j], next(intervals), next(intervals)) for i, j in compared]

@@ -8,11 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.characteristics import Correlation
 from edge_avsc.evaluation.comparison import Comparison, Entry, Pair
 from edge_avsc.evaluation.metrics import Interval
-from edge_avsc.evaluation.tables import write_csv, write_json
+from edge_avsc.evaluation.tables import write_csv, write_json, writing
 
 _TITLES = {
     "system": "Systems, by macro log-loss",
@@ -83,16 +82,11 @@ def write_tables(folder: Path, found: Comparison | None, related: Sequence[Corre
     confusion = {entry.name: entry.scores.confusion.tolist() for entry in entries if entry.kind == "system"}
     about = {"schema": 1, "samples": found.n, "units": found.units, "located": found.located} if found else {}
     everything = {**about, **tables, "confusion": confusion}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
         for name, rows in tables.items():
             if rows:
                 write_csv(folder / f"{name}.csv", list(rows[0]), [list(row.values()) for row in rows])
         write_json(folder / "compare.json", everything)
-    except OSError as error:
-        raise ConfigError(
-            f"{folder} cannot be written ({error.strerror or error}); give --out another folder."
-        ) from error
 
 
 def _figures(entry: Entry) -> dict[str, float]:

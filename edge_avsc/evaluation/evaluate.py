@@ -19,21 +19,20 @@ from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.assessment import assess, difference
 from edge_avsc.evaluation.datasets import Dataset
 from edge_avsc.evaluation.figures import need_matplotlib
+from edge_avsc.evaluation.metrics import need_scikit_learn
 from edge_avsc.evaluation.progress import shown
 from edge_avsc.evaluation.report import write_report
 from edge_avsc.evaluation.results import ResultStore
 from edge_avsc.evaluation.scoring import SKEWS_MS, STATES
 from edge_avsc.evaluation.submission import write_meta, write_reference, write_submission
-from edge_avsc.evaluation.tables import write_clips, write_json, write_scores
+from edge_avsc.evaluation.tables import write_clips, write_json, write_scores, writing
 from edge_avsc.evaluation.windows import ScoredWindows, gather
+from edge_avsc.evaluation.wording import percent, spread
 from edge_avsc.evaluation.workers import score_clips
 from edge_avsc.model import find_bundle
 
 _TOLD = 5
 """So many problems are told one by one; all of them are in the report."""
-
-_FORM = 1
-"""Of what the results of a clip hold; another number discards those that were kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +83,10 @@ def evaluate(dataset: Dataset, systems: Sequence[System], out: Path, jobs: int) 
     """
     dataset.check_labels(systems[0].bundle.labels)
     if dataset.labelled:
+        # Before the work, not after it.
         need_matplotlib()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+        need_scikit_learn()
+    with writing(out):
         evaluated = []
         for system in systems:
             evaluated.append((yield from _score(dataset, system, out, jobs)))
@@ -98,15 +98,16 @@ def evaluate(dataset: Dataset, systems: Sequence[System], out: Path, jobs: int) 
             write_submission(out, one.system.label, one.windows)
             write_clips(out / f"{one.system.label}.clips.csv", one.windows)
             yield f"{out / one.system.label}.output.csv"
-    except OSError as error:
-        raise ConfigError(f"{out} cannot be written ({error.strerror or error}); give --out another folder.") from error
 
 
 def _score(dataset: Dataset, system: System, out: Path, jobs: int) -> Generator[str, None, Evaluated]:
     problems: dict[str, str] = {}
-    with ResultStore(out / f"{system.label}.results.sqlite", _key(system)) as store:
+    # The description holds the hashes of all graphs: another bundle of this name has results of its own.
+    bundle_hash = sha256_of(system.folder / "bundle.yaml")
+    path = out / f"{system.bundle.name}.{bundle_hash[:12]}.results.sqlite"
+    with ResultStore(path, _key(bundle_hash)) as store:
         if store.discarded:
-            yield f"{system.label}: {store.discarded} results of another bundle or version are discarded."
+            yield f"{path}: {store.discarded} results of another version are discarded."
         left = store.missing(dataset.rows)
         total = len(dataset.rows)
         if len(left) < total:
@@ -128,28 +129,27 @@ def _score(dataset: Dataset, system: System, out: Path, jobs: int) -> Generator[
     return Evaluated(system, windows, in_order)
 
 
-def _key(system: System) -> str:
-    """Return what results depend on, beside the clips: the bundle (its description holds the graphs' hashes) and us."""
-    parts = {
-        "bundle": sha256_of(system.folder / "bundle.yaml"),
-        "version": __version__,
-        "form": _FORM,
-        "states": STATES,
-        "skews_ms": SKEWS_MS,
-    }
-    return json.dumps(parts)
+def _key(bundle_hash: str) -> str:
+    """Return what results depend on, beside the clips."""
+    settings = {"bundle": bundle_hash, "version": __version__, "states": STATES, "skews_ms": SKEWS_MS}
+    return json.dumps(settings)
 
 
 def _write_figures(dataset: Dataset, evaluated: Sequence[Evaluated], out: Path) -> Iterator[str]:
-    systems = [_figures(dataset, one) for one in evaluated]
+    models = [one.system.bundle.name for one in evaluated]
+    systems = [
+        # In pictures and tables the bundle's name will do, where it is one system's alone.
+        {"name": model if models.count(model) == 1 else one.system.label, **_figures(dataset, one)}
+        for model, one in zip(models, evaluated, strict=True)
+    ]
     results = {
         "schema": 1,
         "edge_avsc": __version__,
         "dataset": _described(dataset),
         "systems": systems,
         "differences": [
-            {"from": evaluated[0].system.label, "to": one.system.label, **difference(evaluated[0].windows, one.windows)}
-            for one in evaluated[1:]
+            {"from": systems[0]["name"], "to": of["name"], **difference(evaluated[0].windows, one.windows)}
+            for one, of in zip(evaluated[1:], systems[1:], strict=True)
         ],
     }
     for one, figures in zip(evaluated, systems, strict=True):
@@ -192,9 +192,9 @@ def _figures(dataset: Dataset, one: Evaluated) -> dict[str, Any]:
 
 def _summary(figures: dict[str, Any]) -> str:
     of = figures["windows"]
-    low, high = of["macro_accuracy_bootstrap"] or (float("nan"), float("nan"))
+    clips = figures["clips_by_sum"]
     return (
-        f"{figures['label']}: {of['n']} windows of {figures['clips']} clips at {of['locations']} locations: "
-        f"accuracy {of['macro_accuracy']:.1%} ({low:.1%} to {high:.1%}), log-loss {of['macro_log_loss']:.3f}; "
-        f"clips {figures['clips_by_sum']['macro_accuracy']:.1%}, {figures['clips_by_sum']['macro_log_loss']:.3f}"
+        f"{figures['label']}: {of['n']} windows: accuracy {percent(of['macro_accuracy'])} "
+        f"({spread(of, 'macro_accuracy')}), log-loss {of['macro_log_loss']:.3f} ({spread(of, 'macro_log_loss')}); "
+        f"{clips['n']} clips: {percent(clips['macro_accuracy'])}, {clips['macro_log_loss']:.3f}"
     )

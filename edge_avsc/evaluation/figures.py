@@ -30,6 +30,7 @@ _STYLE = {
     # Letters stay letters: small, and they can be searched. Equal drawings have equal bytes.
     "svg.fonttype": "none",
     "svg.hashsalt": "edge-avsc",
+    "text.parse_math": False,
 }
 
 
@@ -75,7 +76,7 @@ def class_bars(systems: Sequence[dict[str, Any]]) -> str:
         of = system["windows"]
         rows = [*of["classes"].values(), _mean_row(of)]
         places = np.arange(len(labels)) + (number - (len(systems) - 1) / 2) * height
-        style = {"height": height * 0.92, "color": HUES[number % len(HUES)], "label": system["label"]}
+        style = {"height": height * 0.92, "color": HUES[number % len(HUES)], "label": system["name"]}
         accuracy = np.array([100 * row["accuracy"] for row in rows])
         left.barh(places, np.nan_to_num(accuracy), **style)
         for place, row in zip(places, rows, strict=True):
@@ -135,10 +136,10 @@ def reliability(systems: Sequence[dict[str, Any]]) -> str:
     for number, system in enumerate(systems):
         bins = system["calibration"]["bins"]
         confidence, accuracy = ([100 * one[what] for one in bins] for what in ("confidence", "accuracy"))
-        axis.plot(confidence, accuracy, marker="o", color=HUES[number % len(HUES)], label=system["label"])
+        axis.plot(confidence, accuracy, marker="o", color=HUES[number % len(HUES)], label=system["name"])
     axis.set(xlim=(0, 102), ylim=(0, 102), xlabel="largest probability, %", ylabel="right, %", aspect="equal")
     axis.grid()
-    axis.legend(frameon=False, loc="upper left")
+    axis.legend(frameon=False, loc="lower right")
     return drawing.svg("Reliability diagram")
 
 
@@ -157,28 +158,41 @@ def skew_curve(systems: Sequence[dict[str, Any]]) -> str:
             low, high = np.array([point["macro_accuracy_bootstrap"] for point in points]).T
             axis.fill_between(skews, 100 * low, 100 * high, color=hue, alpha=0.12, linewidth=0)
         accuracy = [100 * point["macro_accuracy"] for point in points]
-        axis.plot(skews, accuracy, marker="o", color=hue, label=system["label"])
+        axis.plot(skews, accuracy, marker="o", color=hue, label=system["name"])
     axis.set_xscale("symlog", linthresh=40, linscale=0.45)
     shown = (-2000, -1000, -500, -185, -125, -45, 0, 45, 125, 185, 500, 1000, 2000)
     axis.set_xticks(shown, [f"{ms:+d}" if ms else "0" for ms in shown], rotation=40)
     axis.set_xticks([], minor=True)
     axis.set(xlabel="imposed skew, ms: sound time minus picture time (right: sound late)", ylabel="accuracy, %")
     axis.grid(axis="y")
-    axis.legend(frameon=False, ncols=3, fontsize=8.5, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    axis.legend(frameon=False, ncols=4, fontsize=8.5, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return drawing.svg("Accuracy against skew")
 
 
-def intervals(rows: Sequence[tuple[str, float, list[float] | None, str]]) -> str:
-    """Draw named accuracies (shares) as points with their intervals; each row has its hue."""
-    drawing = Drawing(7.6, 0.8 + 0.3 * len(rows))
+def intervals(rows: Sequence[tuple[str, str, float, list[float] | None]]) -> str:
+    """Draw accuracies (shares) as points with their intervals; each row is a system, a name, the accuracy, its ends.
+
+    Rows of one name stand together, each in the hue of its system.
+    """
+    systems, names = (list(dict.fromkeys(row[k] for row in rows)) for k in (0, 1))
+    drawing = Drawing(7.6, 0.9 + (0.12 + 0.18 * len(systems)) * len(names))
     (axis,) = drawing.axes
-    for place, (_, accuracy, ends, hue) in enumerate(rows):
+    step = 0.62 / len(systems)
+    labelled = set()
+    for system, name, accuracy, ends in rows:
+        number = systems.index(system)
+        place = names.index(name) + (number - (len(systems) - 1) / 2) * step
+        hue = HUES[number % len(HUES)]
         if ends:
             axis.plot([100 * ends[0], 100 * ends[1]], [place, place], color=hue, linewidth=2.4, alpha=0.45)
-        axis.plot(100 * accuracy, place, marker="o", markersize=7, color=hue)
-    axis.set_yticks(range(len(rows)), [name for name, *_ in rows])
-    axis.set(xlim=(-1, 101), ylim=(len(rows) - 0.4, -0.6), xlabel="accuracy, % (line: 95 %, over locations)")
+        label = None if system in labelled else system
+        axis.plot(100 * accuracy, place, marker="o", linestyle="", markersize=6.5, color=hue, label=label)
+        labelled.add(system)
+    axis.set_yticks(range(len(names)), names)
+    axis.set(xlim=(-1, 101), ylim=(len(names) - 0.4, -0.6), xlabel="accuracy, % (line: 95 %, over locations)")
     axis.grid(axis="x")
     axis.set_axisbelow(True)
     axis.tick_params(length=0)
+    if len(systems) > 1:
+        drawing.figure.legend(loc="outside upper center", ncols=3, frameon=False)
     return drawing.svg("Accuracies with intervals")

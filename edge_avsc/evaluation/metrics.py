@@ -104,7 +104,7 @@ def scores(
         raise ConfigError(f"Probabilities have {rows.shape[1]} columns for {len(labels)} labels; give one for each.")
     index = _checked(label_index, rows)
     chosen = decisions(rows) if decided is None else _checked(decided, rows)
-    metrics = _sklearn_metrics()
+    metrics = need_scikit_learn()
     places = np.arange(len(labels))
     confusion = np.zeros((len(labels), len(labels)), int64)
     class_loss = np.full(len(labels), np.nan)
@@ -206,7 +206,8 @@ def _mean(by_class: NDArray[float64]) -> float:
     return float(by_class[known].mean()) if known.any() else float("nan")
 
 
-def _sklearn_metrics() -> ModuleType:
+def need_scikit_learn() -> ModuleType:
+    """Return the module sklearn.metrics; ConfigError where scikit-learn is not installed."""
     try:
         from sklearn import metrics
     except ImportError as error:
@@ -218,7 +219,7 @@ def _sklearn_metrics() -> ModuleType:
 
 
 def _scipy_stats() -> ModuleType:
-    _sklearn_metrics()
+    need_scikit_learn()
     # SciPy comes with scikit-learn.
     from scipy import stats
 

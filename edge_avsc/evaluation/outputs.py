@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,8 +110,14 @@ def aligned(output: SystemOutput, reference: Reference, name: str) -> SystemOutp
 
     name: what a complaint calls the output. Raises ConfigError where the reference has a clip that the output lacks.
     """
-    places = {clip_name(filename): place for place, filename in enumerate(output.filenames)}
-    wanted = [clip_name(filename) for filename in reference.filenames]
+    # Names as they stand come first: a dataset may have sound and pictures of one name as clips of their own.
+    exact = set(reference.filenames) <= set(output.filenames)
+    key: Callable[[str], str] = str if exact else clip_name
+    places: dict[str, int] = {}
+    for place, filename in enumerate(output.filenames):
+        if places.setdefault(key(filename), place) != place:
+            raise ConfigError(f"{name} has '{key(filename)}' twice, under two names; keep one.")
+    wanted = [key(filename) for filename in reference.filenames]
     missing = [clip for clip in wanted if clip not in places]
     if missing:
         near = nearest(missing[0], places)
@@ -165,10 +171,9 @@ def _names_and_labels(
         if row[label_at] not in labels:
             near = nearest(row[label_at], labels)
             raise ConfigError(f"{table.path}, line {line}: '{row[label_at]}' is not one of the labels.{near}")
-        clip = clip_name(row[at])
-        if clip in lines:
-            raise ConfigError(f"{table.path} has '{clip}' twice, in lines {lines[clip]} and {line}; keep one.")
-        lines[clip] = line
+        if row[at] in lines:
+            raise ConfigError(f"{table.path} has '{row[at]}' twice, in lines {lines[row[at]]} and {line}; keep one.")
+        lines[row[at]] = line
     return tuple(row[at] for _, row in rows), tuple(row[label_at] for _, row in rows)
 
 

@@ -9,7 +9,7 @@ from html import escape
 _STYLE = """
 :root { --ink: #1f2933; --soft: #5c6975; --line: #d9dee4; --pale: #f5f7f9; --blue: #2f6fbb; }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 62rem; padding: 2rem 1.5rem 5rem; color: var(--ink); background: #fff;
+body { margin: 0 auto; max-width: 66rem; padding: 2rem 1.5rem 5rem; color: var(--ink); background: #fff;
   font: 16px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .3rem; }
 h2 { font-size: 1.25rem; margin: 3rem 0 .6rem; padding-top: .8rem; border-top: 1px solid var(--line); }
@@ -25,7 +25,7 @@ a { color: var(--blue); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: .8rem 0; font-size: .92rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding-bottom: .4rem; }
-th, td { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { padding-left: 0; }
 th.words, td.words { text-align: left; }
 thead th { border-bottom: 2px solid var(--line); font-weight: 600; vertical-align: bottom; }
@@ -34,6 +34,7 @@ td small { color: var(--soft); }
 figure { margin: 1rem 0; }
 figure svg { max-width: 100%; height: auto; }
 .side { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
+.side figure { flex: 1 1 26rem; max-width: 40rem; }
 dt { font-weight: 600; margin-top: .7rem; } dd { margin: 0; max-width: 46rem; }
 details summary { cursor: pointer; color: var(--blue); }
 @media print { nav { display: none; } h2 { break-after: avoid; } figure, table { break-inside: avoid; } }
@@ -90,4 +91,5 @@ def figure(svg: str, caption: str = "") -> str:
 
 def card(value: str, what: str) -> str:
     """Return a large figure with a line under it."""
-    return f'<div class="card"><b>{escape(value)}</b><span>{escape(what)}</span></div>'
+    html = f'<div class="card"><b>{escape(value)}</b><span>{escape(what)}</span></div>'
+    return html.replace(" %", "&nbsp;%")

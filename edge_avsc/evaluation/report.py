@@ -21,8 +21,8 @@ _LEVELS = {
 _MODALITIES = {"av": "both", "a": "sound alone", "v": "pictures alone"}
 
 
-def write_report(path: Path, results: dict[str, Any], more: Sequence[Section] = ()) -> None:
-    """Write the report of *results* (those of results.json), with *more* sections before its last ones."""
+def write_report(path: Path, results: dict[str, Any]) -> None:
+    """Write the report of *results*, those of results.json."""
     systems = results["systems"]
     dataset = results["dataset"]
     sections = [
@@ -34,7 +34,6 @@ def write_report(path: Path, results: dict[str, Any], more: Sequence[Section] = 
         Section("Sound and pictures", _modalities(systems)),
         Section("Skew", _skew(systems)),
         Section("Cities", _cities(systems)),
-        *more,
         Section("Data", data_section(dataset, systems)),
         Section("Definitions", definitions()),
     ]
@@ -43,7 +42,7 @@ def write_report(path: Path, results: dict[str, Any], more: Sequence[Section] = 
 
 
 def _head(dataset: dict[str, Any], systems: Sequence[dict[str, Any]]) -> str:
-    said = f"Acoustic-visual scenes as in DCASE 2021 Task 1B: {dataset['split']}, {dataset['clips']} clips at "
+    said = f"Audio-visual scenes as in DCASE 2021 Task 1B: {dataset['split']}, {dataset['clips']} clips at "
     said += f"{dataset['locations']} locations."
     rows = [f'<p class="soft">{escape(said)}</p>']
     for system in systems:
@@ -54,7 +53,7 @@ def _head(dataset: dict[str, Any], systems: Sequence[dict[str, Any]]) -> str:
             card(percent(system["clips_by_sum"]["macro_accuracy"]), "accuracy of whole clips, by summed probabilities"),
             card(f"{of['n']:,}", f"windows of 1 s, of {system['clips']} clips at {of['locations']} locations"),
         ]
-        name = f"<p><b>{escape(system['label'])}</b></p>" if len(systems) > 1 else ""
+        name = f"<p><b>{escape(system['name'])}</b></p>" if len(systems) > 1 else ""
         rows.append(f'{name}<div class="cards">{"".join(cards)}</div>')
     return "".join(rows)
 
@@ -65,7 +64,7 @@ def _scores(systems: Sequence[dict[str, Any]]) -> str:
     for system in systems:
         for level, what in _LEVELS.items():
             of = system[level]
-            low, high = of["macro_accuracy_wald"] or (0.0, 0.0)
+            low, high = of["macro_accuracy_wald"]
             rows.append(
                 (
                     name_of(system, systems),
@@ -109,44 +108,47 @@ def _differences(differences: Sequence[dict[str, Any]]) -> str:
 def _classes(systems: Sequence[dict[str, Any]]) -> str:
     labels = list(systems[0]["windows"]["classes"])
     known = set(labels) == set(BASELINE)
+    # Of several systems only what they are compared by, or a line is too long to read.
+    wald = ["Wald ±"] if len(systems) == 1 else []
     header = ["class", "n", "locations"]
     for system in systems:
-        header += [f"{name_of(system, systems)}<br>accuracy, %", "Wald ±", "log-loss"]
+        header += [f"{name_of(system, systems)}<br>accuracy, %", *wald, "log-loss"]
     header += ["baseline<br>accuracy, %", "log-loss"] if known else []
     rows = []
     for label in labels:
         first = systems[0]["windows"]["classes"][label]
         row = [escape(label), f"{first['n']:,}", f"{first['locations']}"]
         for system in systems:
-            row += _class_cells(system["windows"]["classes"][label])
+            row += _class_cells(system["windows"]["classes"][label], bool(wald))
         rows.append(row + ([f"{BASELINE[label][0]:.1f}", f"{BASELINE[label][1]:.3f}"] if known else []))
     total = ["mean of classes", f"{systems[0]['windows']['n']:,}", f"{systems[0]['windows']['locations']}"]
     for system in systems:
         of = system["windows"]
-        low, high = of["macro_accuracy_wald"] or (0.0, 0.0)
-        total += [with_spread(of, "macro_accuracy", 100), f"{50 * (high - low):.2f}", f"{of['macro_log_loss']:.3f}"]
+        low, high = of["macro_accuracy_wald"]
+        half = [f"{50 * (high - low):.2f}"] if wald else []
+        total += [with_spread(of, "macro_accuracy", 100), *half, f"{of['macro_log_loss']:.3f}"]
     rows.append(total + ([f"{BASELINE_MEAN[0]:.1f}", f"{BASELINE_MEAN[1]:.3f}"] if known else []))
     said = "As the paper's Table 1; windows of 1 s, in brackets 95 % over locations."
     said += " The challenge's baseline was scored on the development set." if known else ""
     return figure(figures.class_bars(systems)) + table(header, rows, caption=said, total=True)
 
 
-def _class_cells(of: dict[str, Any]) -> list[str]:
+def _class_cells(of: dict[str, Any], wald: bool) -> list[str]:
     if not of["n"]:
-        return ["no clips", "", ""]
+        return ["no clips", *[""] * (1 + wald)]
     low, high = of["accuracy_wald"]
-    return [with_spread(of, "accuracy", 100), f"{50 * (high - low):.1f}", f"{of['log_loss']:.3f}"]
+    return [with_spread(of, "accuracy", 100), *[f"{50 * (high - low):.1f}"] * wald, f"{of['log_loss']:.3f}"]
 
 
 def _confusion(systems: Sequence[dict[str, Any]]) -> str:
-    drawn = [figure(figures.confusion(system["windows"]), f"{system['label']}, windows of 1 s") for system in systems]
+    drawn = [figure(figures.confusion(system["windows"]), name_of(system, systems)) for system in systems]
     return f'<div class="side">{"".join(drawn)}</div>'
 
 
 def _calibration(systems: Sequence[dict[str, Any]]) -> str:
     said = ", ".join(f"{name_of(system, systems)} {system['calibration']['error']:.3f}" for system in systems)
     text = (
-        "<p>How often the largest probability is right, in ten bins of equally many windows: above the dashed line the "
+        "<p>How often the largest probability is right, in bins of equally many windows: above the dashed line the "
         f"model is right more often than it says, below it less. Expected calibration error: <b>{said}</b>.</p>"
     )
     return text + figure(figures.reliability(systems))
@@ -154,21 +156,12 @@ def _calibration(systems: Sequence[dict[str, Any]]) -> str:
 
 def _modalities(systems: Sequence[dict[str, Any]]) -> str:
     rows, drawn = [], []
-    for number, system in enumerate(systems):
+    for system in systems:
         for one in system["modalities"]:
             what = _MODALITIES[one["modality"]]
             rows.append((name_of(system, systems), what, one["of"], *_short(one)))
-            label = f"{system['label']}: {what}" if len(systems) > 1 else what
-            if one["of"] != "windows with both":
-                label += f", {one['of']}"
-            drawn.append(
-                (
-                    label,
-                    one["macro_accuracy"],
-                    one["macro_accuracy_bootstrap"],
-                    figures.HUES[number % len(figures.HUES)],
-                )
-            )
+            label = what if one["of"] == "windows with both" else f"{what}, {one['of']}"
+            drawn.append((system["name"], label, one["macro_accuracy"], one["macro_accuracy_bootstrap"]))
     header = ("", "judged by", "of", "n", "locations", "accuracy, %", "log-loss")
     return figure(figures.intervals(drawn)) + table(header, rows)
 
@@ -207,13 +200,12 @@ def _skew(systems: Sequence[dict[str, Any]]) -> str:
 def _cities(systems: Sequence[dict[str, Any]]) -> str:
     seen = {True: "seen in training", False: "not seen in training", None: ""}
     rows, drawn = [], []
-    for number, system in enumerate(systems):
+    for system in systems:
         for one in system["cities"]:
             city = one["city"] or "not in the name"
             rows.append((escape(city), name_of(system, systems), seen[one["seen"]], *_short(one)))
             label = f"{city} ({seen[one['seen']]})" if city == "all" else city
-            hue = figures.HUES[number % len(figures.HUES)]
-            drawn.append((label, one["macro_accuracy"], one["macro_accuracy_bootstrap"], hue))
+            drawn.append((system["name"], label, one["macro_accuracy"], one["macro_accuracy_bootstrap"]))
     header = ("city", "", "", "n", "locations", "accuracy, %", "log-loss")
     text = "<p>Means are over the classes that a city has, so cities with other classes are not alike.</p>"
     return (

@@ -38,7 +38,7 @@ _DEFINITIONS = (
     ),
     (
         "Calibration error",
-        "The mean over windows of how far their bin's accuracy is from its mean confidence (Naeini et al. 2015); ten "
+        "The mean over windows of how far their bin's accuracy is from its mean confidence (Naeini et al. 2015), in "
         "bins of equal mass.",
     ),
 )
@@ -62,8 +62,8 @@ def data_section(dataset: dict[str, Any], systems: Sequence[dict[str, Any]]) -> 
 
 
 def _of_system(system: dict[str, Any], clips: int) -> list[str]:
-    counts = ", ".join(f"{n} of {windows}" for windows, n in system["clips_of_windows"].items())
-    said = [f"{system['label']}: {system['clips']} of {clips} clips were scored; clips by their windows: {counts}."]
+    counts = ", ".join(f"{n} have {windows} windows" for windows, n in system["clips_of_windows"].items())
+    said = [f"{system['name']}: {system['clips']} of {clips} clips were scored; of these {counts}."]
     if system["problems"]:
         said.append(f"{len(system['problems'])} clips could not be scored, and are in no figure.")
     if system["events"]:

@@ -61,7 +61,10 @@ class ResultStore:
         try:
             known = dict(self._database.execute("SELECT name, stamp FROM clips").fetchall())
             left = [row for row in rows if known.get(row.name) != stamp(row)]
-            self._database.executemany("DELETE FROM clips WHERE name = ?", [(row.name,) for row in left])
+            stale = [(row.name,) for row in left if row.name in known]
+            self._database.execute("BEGIN")
+            self._database.executemany("DELETE FROM clips WHERE name = ?", stale)
+            self._database.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._failure(error) from error
         return left

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.windows import ScoredWindows
 
 LEVELS = ("windows", "clips_by_sum", "clips_by_log_sum")
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Make *folder* where it is missing; what cannot be written inside becomes a ConfigError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be written ({error.strerror or error}); give --out another folder."
+        ) from error
 
 
 def write_json(path: Path, results: dict[str, Any]) -> None:
@@ -41,7 +57,7 @@ def write_clips(path: Path, windows: ScoredWindows) -> None:
     """Write what became of each clip: its labels by the sum of probabilities and by that of their logarithms."""
     header = ("filename", "scene_label", "location", "windows", "by_sum", "by_log_sum", "confidence", "events")
     summed, logs = windows.clip_probabilities(), windows.clip_probabilities(log=True)
-    counts = [int((windows.clips == clip).sum()) for clip in range(len(windows.rows))]
+    counts = np.bincount(windows.clips, minlength=len(windows.rows)).tolist()
     lines = [
         (
             row.name,

@@ -8,8 +8,8 @@ from typing import Any
 
 
 def name_of(system: dict[str, Any], systems: Sequence[dict[str, Any]]) -> str:
-    """Return a system's label as an HTML cell; nothing where there is only one, which needs no name."""
-    return escape(system["label"]) if len(systems) > 1 else ""
+    """Return a system's name as an HTML cell; nothing where there is only one, which needs no name."""
+    return escape(system["name"]) if len(systems) > 1 else ""
 
 
 def percent(share: float) -> str:

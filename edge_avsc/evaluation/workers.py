@@ -38,8 +38,11 @@ def score_clips(folder: Path, rows: Sequence[Row], jobs: int) -> Generator[Score
     A clip that cannot be read, or that takes its process down with it, is yielded with its problem. Raises ModelError
     when the bundle cannot be loaded.
     """
+    if not rows:
+        return
+    # Also where other processes score: what is wrong with the bundle is to be said once, and here.
+    scorer = ClipScorer(SceneModel.load(folder))
     if jobs == 1 or len(rows) < 2:
-        scorer = ClipScorer(SceneModel.load(folder))
         for row in rows:
             yield score_clip(scorer, row)
         return

@@ -104,6 +104,10 @@ def open_live(
         from edge_avsc.sources.microphone import Microphone
 
         return Microphone(uri, clock=clock)
+    if roles == PICTURES and scheme in ("csi", "gst"):
+        from edge_avsc.sources.gstreamer import GstreamerCamera
+
+        return GstreamerCamera(uri, clock=clock, wants=wants, picture_px=picture_px)
     if roles == PICTURES:
         from edge_avsc.sources.camera import Camera
 

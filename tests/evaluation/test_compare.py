@@ -12,6 +12,7 @@ from edge_avsc.evaluation.comparison import compare
 from edge_avsc.evaluation.metrics import normalised, scores
 from edge_avsc.evaluation.outputs import Reference, SystemOutput, write_output
 from edge_avsc.training.classes import LABELS
+from tiny_bundle import write_tiny_bundle
 
 N = 400
 RANDOM = np.random.default_rng(12)
@@ -132,6 +133,28 @@ def test_the_verb_prints_and_writes_all_tables(files: Path, capsys: pytest.Captu
     assert {path.name for path in out.iterdir()} == {
         "classes.csv", "compare.json", "pairs.csv", "spearman.csv", "systems.csv"
     }  # fmt: skip
+
+
+def test_what_evaluate_writes_is_compared_as_it_was_scored(tau: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    other = write_tiny_bundle(tmp_path / "warmer", temperature={"av": 3.0, "a": 3.0, "v": 3.0}, name="warmer")
+    scored, compared = tmp_path / "scored", tmp_path / "compared"
+    models = ["--model", str(tiny_folder), "--model", str(other), "--label", "Doe_Uni"]
+    assert main(["evaluate", str(tau), *models, "--out", str(scored), "--jobs", "1"]) == 0
+    outputs = [str(scored / f"Doe_Uni_task1b_{number}.output.csv") for number in (1, 2)]
+    assert main(["compare", *outputs, "--reference", str(scored / "reference.csv"), "--out", str(compared)]) == 0
+    results = json.loads((scored / "results.json").read_text())
+    again = json.loads((compared / "compare.json").read_text())
+    rows = {row["name"]: row for row in again["systems"]}
+    for system in results["systems"]:
+        row, of = rows[system["label"]], system["windows"]
+        assert row["log_loss"] == pytest.approx(of["macro_log_loss"], abs=1e-12)
+        assert row["accuracy"] == of["macro_accuracy"]
+        ends = [row["log_loss_bootstrap_low"], row["log_loss_bootstrap_high"]]
+        assert ends == pytest.approx(of["macro_log_loss_bootstrap"], abs=1e-9)
+        assert again["confusion"][system["label"]] == of["confusion"]
+    (difference,), (pair,) = results["differences"], again["pairs"]
+    sign = 1 if pair["first"] == difference["to"] else -1
+    assert sign * pair["log_loss"] == pytest.approx(difference["macro_log_loss"], abs=1e-12)
 
 
 def test_twice_the_same_bytes(files: Path) -> None:

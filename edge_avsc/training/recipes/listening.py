@@ -11,6 +11,7 @@ import numpy as np
 from numpy import float32, uint8
 from numpy.typing import NDArray
 
+from edge_avsc.backends.base import GraphKind
 from edge_avsc.bundle import AudioFrontEnd, Bundle, GraphSpec, ImageFrontEnd
 from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.datasets import Row
@@ -88,12 +89,16 @@ class _Taken:
     """A backend whose image graph keeps the pictures, and gives for each the number that it has here."""
 
     provider: str = "none"
-    fallback: str | None = None
+    graphs: GraphKind = "cpu"
     max_batch: int = 1
 
     def __init__(self) -> None:
         self.pictures: dict[int, NDArray[uint8]] = {}
         self._next = 0
+
+    def ready(self, path: Path, spec: GraphSpec) -> bool:
+        """Tell that nothing has to be built."""
+        return True
 
     def load(self, path: Path, spec: GraphSpec) -> _Graph:
         """Return what stands for a graph."""
