@@ -29,7 +29,8 @@ def sound_changed(columns: Any, how: Augmentation, front: AudioFrontEnd) -> Any:
     if how.channel_confusion and front.channels > 1 and front.mix != "average_difference":
         # The power of a difference does not know which side was which.
         exchanged = torch.cat([planes[:, :, [1, 0]], planes[:, :, 2:]], 2)
-        planes = torch.where(_share(n, how.channel_confusion)[:, None, None, None, None], exchanged, planes)
+        some = _share(n, how.channel_confusion).to(planes.device)
+        planes = torch.where(some[:, None, None, None, None], exchanged, planes)
     if how.pitch_shift:
         by = torch.randint(-how.pitch_shift, how.pitch_shift + 1, (n, 1))
         bands = (torch.arange(front.n_mels)[None] + by).clamp(0, front.n_mels - 1)

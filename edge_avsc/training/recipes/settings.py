@@ -113,6 +113,13 @@ class Fusion(Frozen):
     feed_forward: int = Field(default=512, ge=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
+    @model_validator(mode="after")
+    def _has_widths(self) -> Fusion:
+        needed = {"dense_heads": 2, "tokens": 1}.get(self.kind, 0)
+        if len(self.widths) < needed:
+            raise ValueError(f"{self.kind} needs at least {needed} widths")
+        return self
+
 
 class Augmentation(Frozen):
     """What training does to its material; 0 is off, shares are of the windows.

@@ -28,6 +28,11 @@ class Batch:
     seen: Any
     labels: Any
 
+    def on(self, device: str) -> Batch:
+        """Return it on a device."""
+        tensors = (self.columns, self.heard, self.pictures, self.seen, self.labels)
+        return Batch(*(tensor.to(device) for tensor in tensors))
+
 
 class System(nn.Module):  # type: ignore[misc]
     """Two encoders and a fusion. load: whether known weights are loaded where the recipe wants them."""

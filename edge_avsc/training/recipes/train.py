@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge_avsc.clock import MonotonicClock
 from edge_avsc.errors import ConfigError
-from edge_avsc.evaluation.datasets import Row, lists_of, read_dataset
+from edge_avsc.evaluation.datasets import TRAIN_SPLITS, Row, lists_of, read_dataset
 from edge_avsc.evaluation.ensembles import best_floor, classwise_weights
 from edge_avsc.training.classes import LABELS
 from edge_avsc.training.fusion import best_temperature
@@ -77,15 +79,17 @@ def train(recipe: Recipe, place: Place) -> Iterator[str]:
     train_set, validation = _materials(recipe, corpus, learned, kept_out, labels)
     place.work.mkdir(parents=True, exist_ok=True)
     _fit_sound(system, train_set)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    key = _key(recipe, place, train_set, validation)
     sets: tuple[Material | Embedded, Material | Embedded] = (train_set, validation)
     if recipe.frozen_encoders:
+        folder = place.work / "embeddings" / key
         sets = (
-            embedded(system, train_set, place.work / "embeddings/train"),
-            embedded(system, validation, place.work / "embeddings/validation"),
+            embedded(system, train_set, folder / "train", device),
+            embedded(system, validation, folder / "validation", device),
         )
         _fit_embeddings(system, sets[0])
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    trainer = Trainer(recipe, system, *sets, place.work, device)
+    trainer = Trainer(recipe, system, *sets, place.work, device, key)
     yield from trainer.run()
     judged = trainer.judge(sets[1])
     if recipe.fusion.kind == "ensemble":
@@ -103,7 +107,9 @@ def training_rows(place: Place, labels: Sequence[str]) -> tuple[Row, ...]:
     chosen = place.train_list
     if chosen is None and place.dataset.is_dir():
         lists = lists_of(place.dataset)
-        chosen = next((name for name in ("fold1_train.csv", "train.csv") if name in lists), None)
+        chosen = next((name for name in TRAIN_SPLITS if name in lists), None)
+        if chosen is None and len(lists) > 1:
+            raise ConfigError(f"{place.dataset} has no {TRAIN_SPLITS[0]}; name the list to train on by --train.")
     dataset = read_dataset(place.dataset, chosen, labels_from_names=True)
     if not dataset.labelled:
         raise ConfigError(f"{dataset.split} has clips without a label; name a list with labels by --train.")
@@ -130,6 +136,12 @@ def _materials(
         Material(corpus.clips(learned), image, labels),
         Material(corpus.clips(kept_out), image, labels, every),
     )
+
+
+def _key(recipe: Recipe, place: Place, *materials: Material) -> str:
+    """Return what a run depends on: one that was begun otherwise is another."""
+    stems = [str(clip.stem) for material in materials for clip in material.clips]
+    return hashlib.sha256(json.dumps([recipe.model_dump_json(), place.load, stems]).encode()).hexdigest()[:16]
 
 
 def _some(count: int) -> NDArray[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,10 @@ class Progress:
 
 
 class Trainer:
-    """Trains a system in *folder*, which holds its state and its logs."""
+    """Trains a system in *folder*, which holds its state and its logs.
+
+    key: says what the run depends on; a state with another one is not gone on from.
+    """
 
     def __init__(
         self,
@@ -48,10 +51,11 @@ class Trainer:
         validation: Material | Embedded,
         folder: Path,
         device: str,
+        key: str,
     ) -> None:
         self.recipe, self.system = recipe, system.to(device)
         self.train, self.validation = train, validation
-        self.device = device
+        self.device, self._key = device, key
         self.progress = Progress()
         self._state = folder / "state.pt"
         self._logs = Logs(folder / "logs")
@@ -73,6 +77,8 @@ class Trainer:
         stages = self.recipe.training.stages
         while self.progress.stage < len(stages):
             yield from self._stage(stages[self.progress.stage])
+            if self.progress.best == math.inf:
+                raise ConfigError(f"{self.recipe.name}: the loss is no number; lower the learning rate.")
             self.system.load_state_dict(self._best)
             self.progress = Progress(stage=self.progress.stage + 1)
             if self.progress.stage < len(stages):
@@ -86,6 +92,8 @@ class Trainer:
         for name, parameter in self.system.named_parameters():
             parameter.requires_grad_(self._learns(name, stage))
         learning = [p for p in self.system.parameters() if p.requires_grad]
+        if not learning:
+            raise ConfigError(f"{self.recipe.name}: no layer begins with {' or '.join(stage.only)}; mend 'only'.")
         how = self.recipe.training
         self._optimiser = torch.optim.AdamW(learning, how.learning_rate, weight_decay=how.weight_decay)
         self._best = {key: value.clone() for key, value in self.system.state_dict().items()}
@@ -125,7 +133,7 @@ class Trainer:
             # Chance depends on the place in the run alone, so that a run which goes on is the run itself.
             torch.manual_seed(int(np.random.SeedSequence((how.seed, at.stage, at.epoch, at.step)).generate_state(1)[0]))
             self._set_rate((at.epoch * steps + at.step) / (steps * stage.epochs))
-            at.losses.append(self._learn(self._moved(batch), stage))
+            at.losses.append(self._learn(batch.on(self.device), stage))
             at.step += 1
             bar.update()
             if at.step % SAVE_EVERY_STEPS == 0 and at.step < steps:
@@ -179,17 +187,6 @@ class Trainer:
             total = total + weight * (losses * mask).sum() / mask.sum().clamp(min=1.0)
         return total
 
-    def _moved(self, batch: Batch) -> Batch:
-        to = self.device
-        return replace(
-            batch,
-            columns=batch.columns.to(to),
-            heard=batch.heard.to(to),
-            pictures=batch.pictures.to(to),
-            seen=batch.seen.to(to),
-            labels=batch.labels.to(to),
-        )
-
     def _judge_epoch(self, steps: int) -> str:
         at = self.progress
         logits = self.judge(self.validation)["given"]
@@ -218,7 +215,7 @@ class Trainer:
         found: dict[str, list[Any]] = {}
         with torch.no_grad():
             for batch in ahead(material, in_order(len(material), self.recipe.training.batch)):
-                for name, values in self._parts(self._moved(batch)).items():
+                for name, values in self._parts(batch.on(self.device)).items():
                     found.setdefault(name, []).append(values.float().cpu().numpy().astype(float64))
         return {name: np.concatenate(values) for name, values in found.items()}
 
@@ -232,7 +229,7 @@ class Trainer:
 
     def _save(self) -> None:
         state = {
-            "recipe": self.recipe.model_dump_json(),
+            "key": self._key,
             "system": self.system.state_dict(),
             "best": self._best,
             "optimiser": self._optimiser.state_dict(),
@@ -245,8 +242,10 @@ class Trainer:
 
     def _resume(self) -> None:
         state = torch.load(self._state, map_location=self.device, weights_only=True)
-        if state["recipe"] != self.recipe.model_dump_json():
-            raise ConfigError(f"{self._state.parent} holds a run of another recipe; give --out another folder.")
+        if state["key"] != self._key:
+            raise ConfigError(
+                f"{self._state.parent} holds a run of another recipe or dataset; give --out another folder."
+            )
         self.progress = Progress(**state["progress"])
         if self.progress.stage < len(self.recipe.training.stages):
             self._begin_stage()

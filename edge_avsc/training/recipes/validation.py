@@ -10,7 +10,6 @@ from numpy import float64
 from numpy.typing import NDArray
 
 from edge_avsc.evaluation.outputs import SystemOutput, write_output
-from edge_avsc.training.recipes.corpus import Clip
 from edge_avsc.training.recipes.material import Material
 
 
@@ -18,11 +17,6 @@ def probabilities_of(logits: NDArray[float64], temperature: float) -> NDArray[fl
     """Return the softmax of ``logits / temperature`` ``[n, labels]``."""
     scaled = np.exp((logits - logits.max(1, keepdims=True)) / temperature)
     return np.asarray(scaled / scaled.sum(1, keepdims=True))
-
-
-def window_name(clip: Clip, number: int) -> str:
-    """Return a window's name as evaluation gives it."""
-    return clip.row.name + (f"#t={number},{number + 1}" if clip.windows > 1 else "")
 
 
 def write_outputs(
@@ -35,10 +29,12 @@ def write_outputs(
 ) -> None:
     """Write what the trained system says of each validation window, as a submission, and the list of these clips."""
     probabilities = probabilities_of(logits, temperature["av"])
-    every = max(1, int(validation.number_of[1])) if len(validation) > 1 and validation.number_of[1] else 1
+    several = np.bincount(validation.clip_of, minlength=len(validation.clips)) > 1
+    number_of = np.concatenate([np.arange(count) for count in np.bincount(validation.clip_of)])
+    # Named as evaluation names them.
     names = tuple(
-        window_name(validation.clips[clip], number // every)
-        for clip, number in zip(validation.clip_of.tolist(), validation.number_of.tolist(), strict=True)
+        validation.clips[clip].row.name + (f"#t={number},{number + 1}" if several[clip] else "")
+        for clip, number in zip(validation.clip_of.tolist(), number_of.tolist(), strict=True)
     )
     decided = tuple(labels[k] for k in probabilities.argmax(1))
     write_output(folder / "validation.output.csv", SystemOutput(names, probabilities, decided, labels))

@@ -11,6 +11,7 @@ import yaml
 from tiny_recipe import TINY
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; 'pip install torch' lets these tests run")
+pytest.importorskip("tqdm", reason="tqdm is not installed; 'pip install tqdm' lets these tests run")
 
 
 @pytest.fixture(scope="session")

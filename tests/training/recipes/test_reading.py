@@ -52,6 +52,7 @@ def test_a_misspelt_key_is_named_with_its_nearest(tiny_recipe: Path) -> None:
         ({"fusion": {"kind": "magic"}}, "fusion.kind"),
         ({"sound": None, "picture": None}, "'sound', 'picture' or both"),
         ({"training": {"stages": []}}, "training.stages"),
+        ({"fusion": {"kind": "dense_heads", "widths": [8]}}, "dense_heads needs at least 2 widths"),
     ],
 )
 def test_a_wrong_value_gets_a_sentence(tiny_recipe: Path, change: dict[str, object], sentence: str) -> None:

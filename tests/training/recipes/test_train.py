@@ -110,6 +110,7 @@ def test_killed_at_random_moments_it_comes_to_the_same(
 ) -> None:
     killed = killed_and_resumed(tiny_recipe, ten_scenes, tmp_path / "out", seed=3)
     assert killed > 0
+    print(f"killed {killed} times")
     for name in ("audio.onnx", "image.onnx", "fusion.onnx"):
         assert (tmp_path / "out" / name).read_bytes() == (trained / name).read_bytes()
 
@@ -139,7 +140,7 @@ def test_another_recipe_in_the_same_folder_is_refused(
     raw = yaml.safe_load(tiny_recipe.read_text())
     tiny_recipe.write_text(yaml.safe_dump(laid_over(raw, {"training": {"learning_rate": 0.1}})))
     assert train(tiny_recipe, ten_scenes, tmp_path / "out") == 2
-    assert "holds a run of another recipe; give --out another folder." in capsys.readouterr().err
+    assert "holds a run of another recipe or dataset; give --out another folder" in capsys.readouterr().err
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -148,7 +149,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "weights": "float16",
         "training": {"stages": [{"epochs": 1, "losses": {"both": 1, "audio": 1, "video": 1}}]},
     },
-    "sound_alone": {"picture": None, "training": {"stages": [{"epochs": 1, "losses": {"audio": 1}}]}},
+    "sound_alone": {"picture": None, "training": {"hop_s": 0.1, "stages": [{"epochs": 1, "losses": {"audio": 1}}]}},
     "pictures_alone": {
         "sound": None,
         "fusion": {"kind": "ensemble", "widths": []},
@@ -189,3 +190,13 @@ def test_wrong_datasets_get_a_sentence(
     assert "no clip of 'tram'" in complaint(str(ten_scenes), "--train", str(few))
     few.write_text("\n".join([lines[0], *(line for line in lines if "-100-" in line or "bus" not in line)]))
     assert "There is no list" in complaint(str(ten_scenes), "--train", "none.csv")
+
+
+def test_the_list_to_train_on_is_not_guessed(
+    ten_scenes: Path, tiny_recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(ten_scenes, tmp_path / "scenes")
+    setup = tmp_path / "scenes/evaluation_setup"
+    (setup / "fold1_train.csv").rename(setup / "some.csv")
+    assert train(tiny_recipe, tmp_path / "scenes", tmp_path / "out") == 2
+    assert "has no fold1_train.csv; name the list to train on by --train." in capsys.readouterr().err
