@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +14,14 @@ from onnx import numpy_helper
 from torch import nn
 
 from edge_avsc.bundle import AudioFrontEnd, ImageFrontEnd
+from edge_avsc.errors import ConfigError
 from edge_avsc.training.export import OPSET, tidy
 from edge_avsc.training.recipes.system import System, choose
 
 _SMALL = 256
 """Weights of fewer numbers stay float32: they cost nothing, and scales and shifts are among them."""
+
+_LARGEST = 2**31 - 2**20
 
 
 def export_graphs(
@@ -46,27 +50,27 @@ def export_graphs(
 
 
 def _export(module: Any, path: Path, inputs: dict[str, tuple[int, ...]], outputs: list[str], weights: str) -> None:
-    with warnings.catch_warnings():
+    # Of graphs over 2 GB the exporter leaves the weights in files of their own beside it.
+    with tempfile.TemporaryDirectory(dir=path.parent) as room, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the TorchScript exporter is deprecated, but needs no further package
         torch.onnx.export(
             module.eval(),
             tuple(torch.zeros(2, *shape) for shape in inputs.values()),
-            str(path),
+            f"{room}/{path.name}",
             input_names=list(inputs),
             output_names=outputs,
             dynamic_axes={name: {0: "batch"} for name in [*inputs, *outputs]},
             opset_version=OPSET,
             dynamo=False,
         )
-    graph = onnx.load(path)
-    beside = [other for other in path.parent.iterdir() if other.suffix == "" and other.is_file()]
+        graph = onnx.load(f"{room}/{path.name}")
     if weights == "float16":
         halve(graph)
     tidy(graph)
+    if graph.ByteSize() > _LARGEST:
+        raise ConfigError(f"{path} would be over 2 GB, which ONNX cannot hold; let the recipe say 'weights: float16'.")
     onnx.checker.check_model(graph)
     onnx.save(graph, path)
-    for other in beside if graph.ByteSize() > 0 else []:
-        other.unlink()
 
 
 def halve(model: Any) -> None:

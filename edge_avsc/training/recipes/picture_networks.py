@@ -74,7 +74,7 @@ def _from_timm(one: Backbone, size_px: int, load: bool) -> Any:
     except (ImportError, RuntimeError) as error:  # a torchvision of another build than torch raises RuntimeError
         raise ConfigError(
             f"The backbone {one.name} comes from timm, which cannot be imported ({str(error).splitlines()[0]}); "
-            "install it with 'pip install timm'."
+            "install it with 'pip install timm', and a torchvision that fits torch."
         ) from error
     if not timm.is_model(one.name):
         raise ConfigError(f"timm has no backbone '{one.name}'.{nearest(one.name, timm.list_models())}")

@@ -51,8 +51,11 @@ class Sound(Frozen):
     floor: float = Field(1e-6, gt=0)
     networks: tuple[SoundNetwork, ...] = Field(min_length=1)
 
-    def front(self, mean: float = 0.0, scale: float = 1.0) -> AudioFrontEnd:
-        """Return the bundle's front end: as many columns as fit into a second at every alignment."""
+    def front(self) -> AudioFrontEnd:
+        """Return the bundle's front end: as many columns as fit into a second at every alignment.
+
+        Its values are plain logarithms; the network normalises them, each signal of each bank by itself.
+        """
         columns = (self.sample_rate_hz - self.n_fft - self.hop_samples + 1) // self.hop_samples + 1
         return AudioFrontEnd(
             front_end=self.front_end[0] if len(self.front_end) == 1 else self.front_end,
@@ -65,7 +68,7 @@ class Sound(Frozen):
             fmin_hz=self.fmin_hz,
             fmax_hz=self.fmax_hz,
             columns=columns,
-            normalisation=AudioNormalisation(floor=self.floor, mean=mean, scale=scale),
+            normalisation=AudioNormalisation(floor=self.floor, mean=0.0, scale=1.0),
         )
 
 
@@ -178,7 +181,7 @@ class Recipe(Frozen):
     augmentation: Augmentation = Augmentation()
     training: Training
     weights: Literal["float32", "float16"] = "float32"
-    parameters: dict[str, Any] = Field(default_factory=dict, description="as published, for comparison")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="as published; the summary shows them")
 
     @model_validator(mode="after")
     def _has_something(self) -> Recipe:

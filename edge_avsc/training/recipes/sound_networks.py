@@ -59,9 +59,10 @@ class SoundEncoder(nn.Module):  # type: ignore[misc]
         usual = (raw - self.mean) / self.deviation
         parts = []
         for network, chosen, every, scale in zip(self.networks, self.chosen, self.every, self.scales, strict=True):
-            planes = usual if scale is None else scale(raw)
+            planes = usual if scale is None else raw
             if len(chosen) < planes.shape[1]:
                 planes = planes[:, chosen]
+            planes = planes if scale is None else scale(planes)
             parts.append(network(planes[:, :, :, ::every]))
         return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 

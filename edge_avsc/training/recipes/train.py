@@ -225,7 +225,8 @@ def _summary(
     trained = sum(p.numel() for p in made.system.fusion.parameters()) if recipe.frozen_encoders else None
     deployed = parameters_of(made.system)
     yield f"{recipe.name}: {recipe.note}"
-    yield f"  parameters  {trained or deployed:,} trained, {deployed:,} deployed"
+    published = "".join(f", {key} {value}" for key, value in recipe.parameters.items())
+    yield f"  parameters  {trained or deployed:,} trained, {deployed:,} deployed (published: {published[2:] or 'none'})"
     for state, name in zip(STATES, ("both", "sound", "pictures"), strict=True):
         if state in judged:
             of = made.measured["validation"][state]

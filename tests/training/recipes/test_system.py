@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ import torch
 from edge_avsc.errors import ConfigError
 from edge_avsc.training.recipes.fusions import FusionNet
 from edge_avsc.training.recipes.reading import read_recipe
-from edge_avsc.training.recipes.settings import Fusion, Recipe
+from edge_avsc.training.recipes.settings import Fusion, Recipe, Sound
+from edge_avsc.training.recipes.sound_networks import SoundEncoder
 from edge_avsc.training.recipes.system import System, choose, counts, parameters_of
+from edge_avsc.training.recipes.trunks import Cnn14, load_weights
 
 
 def recipe(name: str) -> Recipe:
@@ -137,3 +140,62 @@ def test_no_strided_convolution_of_one_by_one(name: str) -> None:
     for module in System(reduced).modules():
         if isinstance(module, torch.nn.Conv2d) and module.kernel_size == (1, 1):
             assert module.stride == (1, 1)
+
+
+SOUND_KINDS: dict[str, dict[str, Any]] = {
+    "scse_resnet": {"widths": (4, 8)},
+    "conv1d": {"widths": (8, 12), "every": 2},
+    "cp_mobile": {"widths": (8, 16, 24)},
+    "fcnn": {"widths": (4, 8)},
+    "resnet": {"widths": (4, 8)},
+    "cnn14": {"scale": 0.02},
+    "vggish": {"scale": 0.02},
+    "openl3": {"scale": 0.1},
+    "sequence": {"of": "fcnn", "widths": (4, 8, 6), "heads": 2},
+}
+
+
+@pytest.mark.parametrize("kind", SOUND_KINDS)
+def test_each_sound_network_gives_what_it_says_and_learns(kind: str) -> None:
+    sound = Sound.model_validate(
+        {
+            "front_end": ["log_mel", "log_bark"],
+            "mix": "average_difference",
+            "sample_rate_hz": 16000,
+            "n_fft": 512,
+            "hop_samples": 200,
+            "n_mels": 32,
+            "fmax_hz": 8000,
+            "networks": [{"kind": kind, "banks": ["log_bark"], **SOUND_KINDS[kind]}],
+        }
+    )
+    encoder = SoundEncoder(sound, load=False)
+    columns = torch.randn(4, encoder.front.columns, encoder.front.column_size)
+    encoder.fit(columns)
+    embedding = encoder(columns)
+    assert embedding.shape[0] == 4
+    assert embedding.shape[-1] == sum(encoder.sizes)
+    assert embedding.dim() == (3 if kind == "sequence" else 2)
+    embedding.square().sum().backward()
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in encoder.parameters())
+    # Of the bank that was not asked for it hears nothing.
+    changed = columns.reshape(4, -1, 2, 2, 32).clone()
+    changed[:, :, :, 0] += 1.0
+    encoder.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(changed.reshape(columns.shape)), encoder(columns))
+
+
+def test_weights_of_a_file_are_loaded_and_one_signal_serves_two(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    known = Cnn14(1, 32, 0.02)
+    torch.save({"model": {**known.state_dict(), "fc_audioset.weight": torch.zeros(2, 2)}}, tmp_path / "cnn14.pth")
+    network = Cnn14(2, 32, 0.02)
+    load_weights(network, str(tmp_path / "cnn14.pth"), "cnn14")
+    sound = torch.randn(3, 1, 32, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(network.eval()(sound.expand(-1, 2, -1, -1)), known.eval()(sound))
+    with pytest.raises(ConfigError, match="does not fit cnn14"):
+        load_weights(Cnn14(1, 32, 0.05), str(tmp_path / "cnn14.pth"), "cnn14")
+    with pytest.raises(ConfigError, match="name the file where it is"):
+        load_weights(network, str(tmp_path / "none.pth"), "cnn14")

@@ -200,3 +200,22 @@ def test_the_list_to_train_on_is_not_guessed(
     (setup / "fold1_train.csv").rename(setup / "some.csv")
     assert train(tiny_recipe, tmp_path / "scenes", tmp_path / "out") == 2
     assert "has no fold1_train.csv; name the list to train on by --train." in capsys.readouterr().err
+
+
+def test_avsc_lites_recipe_names_what_there_is_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "data"
+    assert train("avsc-lite", tmp_path, tmp_path / "out") == 2
+    assert "has no folder 'images'" in capsys.readouterr().err
+    for name in ("images", "teachers", "ambience", "tau"):
+        (data / name).mkdir(parents=True)
+    recipe = tmp_path / "own.yaml"
+    raw = {
+        "name": "own",
+        "note": "Short.",
+        "program": "avsc-lite",
+        "steps": ["pictures"],
+        "plan": {"picture_minute": 1},
+    }
+    recipe.write_text(yaml.safe_dump(raw))
+    assert train(recipe, data, tmp_path / "out") == 2
+    assert "plan has 'picture_minute', which there is not. Did you mean 'picture_minutes'?" in capsys.readouterr().err
