@@ -1,4 +1,4 @@
-"""What may be written for an argument of the command line; else argparse says what is wrong with it."""
+"""What may be written for an argument of the command line; the error of a wrong one is argparse's to show."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def seed(text: str) -> int:
 
 
 def share(text: str) -> float:
-    """Return a number from 0 to 1."""
+    """Return a number from 0 to below 1."""
     try:
         share = float(text)
     except ValueError:
@@ -35,7 +35,7 @@ def share(text: str) -> float:
 
 
 def target(text: str) -> str:
-    """Return what to build for."""
+    """Return a GPU, as ``sm_89``."""
     number = text.lower().removeprefix("sm_").removeprefix("sm")
     if not number.isdecimal():
         raise argparse.ArgumentTypeError(f"'{text}' is no GPU; write its compute capability, such as sm_89")
@@ -43,7 +43,7 @@ def target(text: str) -> str:
 
 
 def seconds(text: str) -> float:
-    """Return a number of seconds from 0.5 to 3600."""
+    """Return seconds, from 0.5 to 3600."""
     try:
         seconds = float(text)
     except ValueError:
@@ -68,7 +68,7 @@ def name(text: str) -> str:
 
 
 def speed(text: str) -> float | None:
-    """Return ``max`` (None) or a number."""
+    """Return a speed; None is as fast as possible."""
     try:
         return None if text == "max" else float(text)
     except ValueError:

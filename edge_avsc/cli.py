@@ -9,9 +9,8 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from edge_avsc import __version__, verbs
-from edge_avsc.arguments import jobs, name, positive, seconds, seed, share, speed, target
-from edge_avsc.errors import EdgeAvscError, complain
+from edge_avsc import __version__, arguments, verbs
+from edge_avsc.errors import EdgeAvscError
 
 EXIT_CODES = "exit codes: 0 done, 2 bad usage, input or configuration, 3 device, 4 model, 1 anything else"
 
@@ -49,12 +48,14 @@ def _run(args: argparse.Namespace) -> int:
     except EdgeAvscError as error:
         if args.debug:
             raise
-        complain(error)
+        verbs.complain(error)
         return error.exit_code
     except Exception as error:
         if args.debug:
             raise
-        complain(f"{type(error).__name__}: {error}; this is a fault of edge-avsc: please report what --debug prints.")
+        verbs.complain(
+            f"{type(error).__name__}: {error}; this is a fault of edge-avsc: please report what --debug prints."
+        )
         return 1
 
 
@@ -96,17 +97,23 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser], c
         epilog=EXIT_CODES,
     )
     replay.add_argument(
-        "files", nargs="*", type=name, metavar="FILE", help="a video or sound file; several play one by one"
+        "files", nargs="*", type=arguments.name, metavar="FILE", help="a video or sound file; several play one by one"
     )
-    replay.add_argument("--audio", type=name, metavar="FILE", help="the sound of one recording, apart from its picture")
-    replay.add_argument("--video", type=name, metavar="FILE", help="the picture of one recording, apart from its sound")
+    replay.add_argument(
+        "--audio", type=arguments.name, metavar="FILE", help="the sound of one recording, apart from its picture"
+    )
+    replay.add_argument(
+        "--video", type=arguments.name, metavar="FILE", help="the picture of one recording, apart from its sound"
+    )
     replay.add_argument("--config", metavar="YAML", help="a configuration; options given here come before it")
     replay.add_argument("--model", metavar="DIR", help="a bundle's folder or shipped name (default: avsc-lite)")
     replay.add_argument("--hop-s", type=float, metavar="S", help="seconds from window to window (default: 0.5)")
-    replay.add_argument("--speed", type=speed, metavar="max|FLOAT", help="1 is as it was recorded (default: max)")
+    replay.add_argument(
+        "--speed", type=arguments.speed, metavar="max|FLOAT", help="1 is as it was recorded (default: max)"
+    )
     replay.add_argument(
         "--jsonl",
-        type=name,
+        type=arguments.name,
         metavar="PATH|-",
         help="write a JSON line for each estimate; - is stdout, and nothing else",
     )
@@ -121,7 +128,7 @@ def _add_evaluate(
     )
     evaluate.add_argument(
         "dataset",
-        type=name,
+        type=arguments.name,
         metavar="DATASET",
         help="a folder with audio/, video/ and evaluation_setup/*.csv",
     )
@@ -139,12 +146,14 @@ def _add_evaluate(
         help="a bundle's folder or shipped name (default: avsc-lite); a second one is compared with the first",
     )
     evaluate.add_argument(
-        "--out", type=name, default="evaluation", metavar="DIR", help="where to write (default: evaluation)"
+        "--out", type=arguments.name, default="evaluation", metavar="DIR", help="where to write (default: evaluation)"
     )
-    evaluate.add_argument("--jobs", type=jobs, metavar="N", help="processes at a time (default: one for each core)")
+    evaluate.add_argument(
+        "--jobs", type=arguments.jobs, metavar="N", help="processes at a time (default: one for each core)"
+    )
     evaluate.add_argument(
         "--label",
-        type=name,
+        type=arguments.name,
         metavar="AUTHOR_INST",
         help="begins the names of submissions (default: the bundle's name)",
     )
@@ -156,14 +165,16 @@ def _add_evaluate(
         action="store_true",
         help="measure the running label instead: clips spliced into one recording, played under many smoother settings",
     )
-    evaluate.add_argument("--hours", type=positive, metavar="H", help="with --stream: how long it is (default: 1)")
+    evaluate.add_argument(
+        "--hours", type=arguments.positive, metavar="H", help="with --stream: how long it is (default: 1)"
+    )
     evaluate.add_argument(
         "--stay-s",
-        type=positive,
+        type=arguments.positive,
         metavar="S",
         help="with --stream: how long a scene lasts (default: 60)",
     )
-    evaluate.add_argument("--seed", type=seed, metavar="N", help="with --stream: of its order (default: 0)")
+    evaluate.add_argument("--seed", type=arguments.seed, metavar="N", help="with --stream: of its order (default: 0)")
 
 
 def _add_doctor_and_sync(
@@ -180,13 +191,15 @@ def _add_doctor_and_sync(
     for verb in (doctor, sync):
         verb.add_argument("--config", metavar="YAML", help="a configuration (default: microphone and first camera)")
     doctor.add_argument(
-        "--seconds", type=seconds, default=3.0, metavar="S", help="how long to listen and look (default: 3)"
+        "--seconds", type=arguments.seconds, default=3.0, metavar="S", help="how long to listen and look (default: 3)"
     )
     doctor.add_argument(
         "--selftest", action="store_true", help="instead try everything that can run the model: a report to paste"
     )
     sync.add_argument("--stream", metavar="NAME", help="which stream, where several have sound and pictures")
-    sync.add_argument("--seconds", type=seconds, default=30.0, metavar="S", help="how long to try (default: 30)")
+    sync.add_argument(
+        "--seconds", type=arguments.seconds, default=30.0, metavar="S", help="how long to try (default: 30)"
+    )
 
 
 def _add_compare(
@@ -197,13 +210,17 @@ def _add_compare(
         "compare", parents=[common], help=holds, description=holds.capitalize() + ".", epilog=EXIT_CODES
     )
     compare.add_argument(
-        "outputs", nargs="*", type=name, metavar="OUTPUT.csv", help="filename, scene_label, probabilities"
+        "outputs", nargs="*", type=arguments.name, metavar="OUTPUT.csv", help="filename, scene_label, probabilities"
     )
-    compare.add_argument("--reference", type=name, metavar="CSV", help="the right labels: filename, scene_label")
     compare.add_argument(
-        "--floor", type=share, metavar="P", help="a floor for probabilities (default: chosen by halves)"
+        "--reference", type=arguments.name, metavar="CSV", help="the right labels: filename, scene_label"
     )
-    compare.add_argument("--table", type=name, metavar="CSV", help="more columns, such as parameters, for each system")
+    compare.add_argument(
+        "--floor", type=arguments.share, metavar="P", help="a floor for probabilities (default: chosen by halves)"
+    )
+    compare.add_argument(
+        "--table", type=arguments.name, metavar="CSV", help="more columns, such as parameters, for each system"
+    )
     compare.add_argument(
         "--spearman",
         nargs=2,
@@ -212,24 +229,9 @@ def _add_compare(
         metavar="COLUMN",
         help="correlate two columns: rank, log_loss, accuracy, or one of --table; may be given again",
     )
-    compare.add_argument("--out", type=name, metavar="DIR", help="write the tables there too, as CSV and JSON")
-
-
-def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
-    makes = "train a recipe on a dataset in TAU layout, and write a bundle"
-    train = commands.add_parser("train", parents=[common], help=makes, description=f"T{makes[1:]}.", epilog=EXIT_CODES)
-    train.add_argument(
-        "recipe", type=name, metavar="RECIPE", help="a shipped recipe's name, or a file; 'list' lists them"
+    compare.add_argument(
+        "--out", type=arguments.name, metavar="DIR", help="write the tables there too, as CSV and JSON"
     )
-    train.add_argument("dataset", type=name, nargs="?", metavar="DATASET", help="a folder with evaluation_setup/*.csv")
-    train.add_argument("--out", type=name, metavar="DIR", help="the bundle's folder (default: trained/RECIPE)")
-    train.add_argument("--train", metavar="CSV", help="the list to train on (default: fold1_train.csv)")
-    train.add_argument("--cache", type=name, metavar="DIR", help="where features are kept (default: OUT/training)")
-    train.add_argument("--from-scratch", action="store_true", help="load no known weights")
-    train.add_argument(
-        "--reduced", action="store_true", help="a small form from scratch, to check the machinery, never for results"
-    )
-    train.add_argument("--jobs", type=jobs, metavar="N", help="processes and threads (default: one for each core)")
 
 
 def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
@@ -256,9 +258,34 @@ def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser], co
         "--target",
         action="append",
         default=[],
-        type=target,
+        type=arguments.target,
         metavar="sm_89",
         help="build: a GPU that need not be here, several times for several (default: the one of this machine)",
+    )
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    makes = "train a recipe on a dataset in TAU layout, and write a bundle"
+    train = commands.add_parser("train", parents=[common], help=makes, description=f"T{makes[1:]}.", epilog=EXIT_CODES)
+    train.add_argument(
+        "recipe", type=arguments.name, metavar="RECIPE", help="a shipped recipe's name, or a file; 'list' lists them"
+    )
+    train.add_argument(
+        "dataset", type=arguments.name, nargs="?", metavar="DATASET", help="a folder with evaluation_setup/*.csv"
+    )
+    train.add_argument(
+        "--out", type=arguments.name, metavar="DIR", help="the bundle's folder (default: trained/RECIPE)"
+    )
+    train.add_argument("--train", metavar="CSV", help="the list to train on (default: fold1_train.csv)")
+    train.add_argument(
+        "--cache", type=arguments.name, metavar="DIR", help="where features are kept (default: OUT/training)"
+    )
+    train.add_argument("--from-scratch", action="store_true", help="load no known weights")
+    train.add_argument(
+        "--reduced", action="store_true", help="a small form from scratch, to check the machinery, never for results"
+    )
+    train.add_argument(
+        "--jobs", type=arguments.jobs, metavar="N", help="processes and threads (default: one for each core)"
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import sys
 from collections.abc import Iterable
 
 # What a sentence shows as an example stays.
@@ -34,11 +33,6 @@ class ModelError(EdgeAvscError):
     """A bundle cannot be loaded, or does not do what it promises (exit code 4)."""
 
     exit_code = 4
-
-
-def complain(what: EdgeAvscError | str) -> None:
-    """Say on stderr what is wrong."""
-    print(f"edge-avsc: {what}", file=sys.stderr)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

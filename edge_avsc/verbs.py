@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from edge_avsc import __version__, studies
-from edge_avsc.errors import ConfigError, complain
+from edge_avsc import verbs_about as about
+from edge_avsc.errors import ConfigError, EdgeAvscError
 
 if TYPE_CHECKING:
-    from edge_avsc.backends.base import Watch
     from edge_avsc.config import AppConfig, StreamConfig
+    from edge_avsc.evaluation.datasets import Dataset
     from edge_avsc.health import Health
     from edge_avsc.pipeline import Output
     from edge_avsc.player import Player
@@ -23,13 +22,18 @@ if TYPE_CHECKING:
     from edge_avsc.sinks.plain import PlainConsole
 
 
+def complain(what: EdgeAvscError | str) -> None:
+    """Say on stderr what is wrong."""
+    print(f"edge-avsc: {what}", file=sys.stderr)
+
+
 def _replay(args: argparse.Namespace) -> int:
     from edge_avsc.config import hop_ns
     from edge_avsc.model import SceneModel
     from edge_avsc.player import Player
 
     config = _replay_config(args)
-    with _watched() as watch:
+    with about.watched() as watch:
         model = SceneModel.load(config.model, backend=config.backend, provider=config.provider, watch=watch)
     player = Player(model, hop_ns(config.hop_s), speed=args.speed, smoothing=config.smoothing)
     worst = 0
@@ -126,12 +130,12 @@ def _run(args: argparse.Namespace) -> int:
     from edge_avsc.notify import ServiceNotice
     from edge_avsc.succession import begin
 
-    config = _live_config(args.config)
+    config = about.live_config(args.config)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     clock = MonotonicClock()
-    with _watched() as watch:
+    with about.watched() as watch:
         model, successor = begin(config, watch)
     notice = ServiceNotice(clock)
     monitor = Monitor(config, model, clock=clock, stop=stop, successor=successor, beat=notice.alive)
@@ -146,97 +150,92 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _live_config(path: str | None) -> AppConfig:
-    from edge_avsc.config import AppConfig, SourceConfig, StreamConfig, load_config
+def _evaluate(args: argparse.Namespace) -> int:
+    from pathlib import Path
 
-    if path is None:
-        default = StreamConfig(audio=SourceConfig(uri="default"), video=SourceConfig(uri="default"))
-        return AppConfig(streams={"live": default})
-    config = load_config(path)
-    if not config.streams:
-        raise ConfigError(f"{path} names no streams; add e.g. 'streams: {{live: {{audio: default, video: default}}}}'.")
-    return config
+    from edge_avsc.evaluation.datasets import read_dataset
+    from edge_avsc.evaluation.evaluate import default_jobs, evaluate, open_systems
 
+    dataset = read_dataset(args.dataset, args.split, train=args.train, labels_from_names=args.labels_from_names)
+    print(f"{dataset.split}: {len(dataset.rows)} clips", flush=True)
+    if args.check:
+        from edge_avsc.evaluation.flaws import check
 
-def _devices(args: argparse.Namespace) -> int:
-    from edge_avsc.sources import list_devices
-
-    for line in list_devices():
-        print(line)
+        flaws = -1  # the last line only counts them
+        for line in check(dataset, sys.stderr):
+            print(line, flush=True)
+            flaws += 1
+        return ConfigError.exit_code if flaws else 0
+    if args.stream:
+        return _evaluate_stream(args, dataset)
+    if {args.hours, args.stay_s, args.seed} != {None}:
+        raise ConfigError("--hours, --stay-s and --seed belong to --stream; add it, or leave them out.")
+    systems = open_systems(args.model or ["avsc-lite"], args.label)
+    try:
+        for line in evaluate(dataset, systems, Path(args.out), args.jobs or default_jobs()):
+            print(line, flush=True)
+    except KeyboardInterrupt:
+        complain(f"what was scored is kept in {args.out}; the same command goes on from there.")
+        raise
     return 0
 
 
-def _doctor(args: argparse.Namespace) -> int:
-    from edge_avsc.clock import MonotonicClock
-    from edge_avsc.doctor import examine
+def _evaluate_stream(args: argparse.Namespace, dataset: Dataset) -> int:
+    from pathlib import Path
 
-    config, clock, worst = _live_config(args.config), MonotonicClock(), 0
-    with _watched() as watch:
-        if args.selftest:
-            from edge_avsc.selftest import selftest
+    from edge_avsc.evaluation.evaluate_stream import evaluate_stream
+    from edge_avsc.model import SceneModel
 
-            print(f"edge-avsc {__version__} self-test: paste all of it into a report of a bug")
-            findings = selftest(config.model, clock=clock, watch=watch)
-        else:
-            findings = examine(config, seconds=args.seconds, clock=clock, watch=watch)
-        for finding in findings:
-            print(finding, flush=True)
-            worst = max(worst, finding.exit_code)
-    return worst
-
-
-def _sync(args: argparse.Namespace) -> int:
-    from edge_avsc.clock import MonotonicClock
-    from edge_avsc.sync import measure
-
-    for line in measure(_live_config(args.config), args.stream, seconds=args.seconds, clock=MonotonicClock()):
+    models = args.model or ["avsc-lite"]
+    if len(models) > 1:
+        raise ConfigError("--stream measures one bundle at a time; give --model once.")
+    if args.jobs or args.label:
+        raise ConfigError("--stream plays one recording and submits nothing; leave out --jobs and --label.")
+    model = SceneModel.load(models[0])
+    given = {name: getattr(args, name) for name in ("hours", "stay_s", "seed") if getattr(args, name) is not None}
+    for line in evaluate_stream(dataset, model, Path(args.out), **given):
         print(line, flush=True)
     return 0
 
 
-def _schema(args: argparse.Namespace) -> int:
-    from edge_avsc.config import config_schema
+def _compare(args: argparse.Namespace) -> int:
+    from edge_avsc.evaluation.compare import compare_files
 
-    print(json.dumps(config_schema(), indent=2))
+    columns = [(first, second) for first, second in args.spearman]
+    compare_files(
+        args.outputs,
+        args.reference,
+        floor=args.floor,
+        table=args.table,
+        spearman=columns,
+        out=args.out,
+        stream=sys.stdout,
+    )
     return 0
 
 
-def _model(args: argparse.Namespace) -> int:
-    from edge_avsc.building import build
-    from edge_avsc.clock import MonotonicClock
-    from edge_avsc.golden import describe, verify
+def _train(args: argparse.Namespace) -> int:
+    from edge_avsc.training.recipes.run import run
 
-    with _watched() as watch:
-        if args.action == "build":
-            clock = MonotonicClock()
-            lines = build(args.model, args.backend, args.target, provider=args.provider, watch=watch, clock=clock)
-        else:
-            lines = describe(args.model) if args.action == "info" else verify(args.model)
-        for line in lines:
+    try:
+        for line in run(args):
             print(line, flush=True)
+    except KeyboardInterrupt:
+        complain("what was done is kept; the same command goes on from there.")
+        raise
     return 0
-
-
-@contextlib.contextmanager
-def _watched() -> Iterator[Watch]:
-    """Show on stderr what is built meanwhile."""
-    from edge_avsc.backends.base import Watch
-    from edge_avsc.sinks.progress import BuildView
-
-    with BuildView(sys.stderr) as view:
-        yield Watch(progress=view.progress, say=view.say)
 
 
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "replay": _replay,
     "run": _run,
-    "devices": _devices,
-    "doctor": _doctor,
-    "sync": _sync,
-    "schema": _schema,
-    "model": _model,
-    "evaluate": studies.evaluate_dataset,
-    "compare": studies.compare_outputs,
-    "train": studies.train_recipe,
+    "devices": about.devices,
+    "doctor": about.doctor,
+    "sync": about.sync,
+    "schema": about.schema,
+    "model": about.model,
+    "evaluate": _evaluate,
+    "compare": _compare,
+    "train": _train,
 }
 """Each takes the arguments, and returns the exit code."""

@@ -5,8 +5,9 @@ import threading
 import pytest
 
 from edge_avsc.errors import ConfigError, DeviceError
-from edge_avsc.sources import PICTURES, open_live
+from edge_avsc.sources import PICTURES, SOUND, is_remote, open_live
 from edge_avsc.sources.gstreamer import GstreamerCamera
+from edge_avsc.types import Role
 from sources.live import SetClock
 
 
@@ -54,6 +55,17 @@ def test_both_schemes_are_opened_by_uri() -> None:
     for uri in ("csi://0?width=1920&height=1080&fps=60", "gst://videotestsrc is-live=true"):
         opened = open_live(uri, PICTURES, clock=SetClock(), wants=lambda time_ns: True, picture_px=256)
         assert isinstance(opened, GstreamerCamera)
+
+
+@pytest.mark.parametrize("roles", [SOUND, SOUND | PICTURES])
+def test_a_pipeline_gives_pictures_alone(roles: frozenset[Role]) -> None:
+    with pytest.raises(ConfigError, match="gives pictures alone; name it as video"):
+        open_live("csi://0", roles, clock=SetClock(), wants=lambda time_ns: True, picture_px=256)
+
+
+def test_a_pipeline_that_reads_from_an_address_may_answer_later() -> None:
+    assert is_remote("gst://rtspsrc location=rtsp://camera.local/stream ! rtph264depay ! h264parse ! avdec_h264")
+    assert not is_remote("gst://videotestsrc is-live=true")
 
 
 def test_a_board_without_the_element_is_told_what_to_install() -> None:
