@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_model(commands, common)
     _add_evaluate(commands, common)
     _add_compare(commands, common)
+    _add_train(commands, common)
     return parser
 
 
@@ -260,6 +261,31 @@ def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser], co
         type=arguments.target,
         metavar="sm_89",
         help="build: a GPU that need not be here, several times for several (default: the one of this machine)",
+    )
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    makes = "train a recipe on a dataset in TAU layout, and write a bundle"
+    train = commands.add_parser("train", parents=[common], help=makes, description=f"T{makes[1:]}.", epilog=EXIT_CODES)
+    train.add_argument(
+        "recipe", type=arguments.name, metavar="RECIPE", help="a shipped recipe's name, or a file; 'list' lists them"
+    )
+    train.add_argument(
+        "dataset", type=arguments.name, nargs="?", metavar="DATASET", help="a folder with evaluation_setup/*.csv"
+    )
+    train.add_argument(
+        "--out", type=arguments.name, metavar="DIR", help="the bundle's folder (default: trained/RECIPE)"
+    )
+    train.add_argument("--train", metavar="CSV", help="the list to train on (default: fold1_train.csv)")
+    train.add_argument(
+        "--cache", type=arguments.name, metavar="DIR", help="where features are kept (default: OUT/training)"
+    )
+    train.add_argument("--from-scratch", action="store_true", help="load no known weights")
+    train.add_argument(
+        "--reduced", action="store_true", help="a small form from scratch, to check the machinery, never for results"
+    )
+    train.add_argument(
+        "--jobs", type=arguments.jobs, metavar="N", help="processes and threads (default: one for each core)"
     )
 
 

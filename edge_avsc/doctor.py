@@ -129,7 +129,7 @@ def _model(config: AppConfig, clock: Clock, watch: Watch | None) -> Iterator[Fin
 def _speed(config: AppConfig, model: SceneModel, clock: Clock) -> Finding:
     audio, image = model.bundle.audio, model.bundle.image
     chance = np.random.default_rng(1)
-    columns = chance.normal(size=(audio.columns, audio.n_mels)).astype(np.float32)
+    columns = chance.normal(size=(audio.columns, audio.column_size)).astype(np.float32)
     picture = chance.integers(0, 256, (1, image.size_px, image.size_px, 3), np.uint8)
     sound_embedding, image_embedding = model.embed_sound(columns), model.embed_pictures(picture)
     sound_ms = median_ms(lambda: model.embed_sound(columns), clock)

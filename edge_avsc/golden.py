@@ -19,7 +19,7 @@ def describe(model: str | Path) -> Iterator[str]:
     yield f"{bundle.name}: {len(bundle.labels)} scenes: {', '.join(bundle.labels)}"
     yield f"  folder    {folder}"
     yield (
-        f"  sound     {audio.sample_rate_hz} Hz, {audio.n_mels} mel bands, "
+        f"  sound     {audio.sample_rate_hz} Hz, {audio.mix}, {audio.n_mels} bands of {', '.join(audio.banks)}, "
         f"a column every {1000 * audio.hop_samples / audio.sample_rate_hz:g} ms, {audio.columns} columns a window"
     )
     yield f"  pictures  {image.size_px} x {image.size_px}, {image.frames_per_s} a second"

@@ -104,7 +104,7 @@ class SceneModel:
         return embeddings
 
     def embed_sound(self, columns: NDArray[float32]) -> NDArray[float32]:
-        """Return the embedding ``[n_features]`` of one window's log-mel columns ``[n_columns, n_mels]``."""
+        """Return the embedding ``[n_features]`` of one window's columns ``[n_columns, column_size]``."""
         embedding: NDArray[float32] = self._audio.run({"log_mel": columns[None]})["audio_embedding"][0]
         return embedding
 
@@ -134,7 +134,7 @@ class SceneModel:
     def _warm_up(self) -> tuple[NDArray[float32], NDArray[float32]]:
         """Run each graph once, so that the first window is as fast as the others; return what absence looks like."""
         audio, image = self.bundle.audio, self.bundle.image
-        self._absent_audio = np.zeros_like(self.embed_sound(np.zeros((audio.columns, audio.n_mels), float32)))
+        self._absent_audio = np.zeros_like(self.embed_sound(np.zeros((audio.columns, audio.column_size), float32)))
         blank = np.zeros((1, image.size_px, image.size_px, 3), uint8)
         self._absent_image = np.zeros_like(self.embed_pictures(blank)[0])
         self.fuse(self._absent_audio, self._absent_image[None])

@@ -84,7 +84,7 @@ def available_ns(item: Item) -> int:
 class Window:
     """One second of sound and pictures, [start_ns, end_ns), ready to be scored.
 
-    columns: normalised log-mel, float32 ``[n_columns, n_mels]``; None when the sound is missing.
+    columns: normalised, log-mel as a rule, float32 ``[n_columns, column_size]``; None when the sound is missing.
     embeddings: float32 ``[n_pictures, n_features]``; None when the pictures are missing.
     audio_coverage, video_coverage: share of the window's columns and wanted pictures that say something, 0..1.
     silent, black: whether digital silence or black pictures are (part of) what is missing.

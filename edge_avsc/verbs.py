@@ -214,6 +214,18 @@ def _compare(args: argparse.Namespace) -> int:
     return 0
 
 
+def _train(args: argparse.Namespace) -> int:
+    from edge_avsc.training.recipes.run import run
+
+    try:
+        for line in run(args):
+            print(line, flush=True)
+    except KeyboardInterrupt:
+        complain("what was done is kept; the same command goes on from there.")
+        raise
+    return 0
+
+
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "replay": _replay,
     "run": _run,
@@ -224,5 +236,6 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "model": about.model,
     "evaluate": _evaluate,
     "compare": _compare,
+    "train": _train,
 }
 """Each takes the arguments, and returns the exit code."""

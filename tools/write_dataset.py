@@ -1,4 +1,7 @@
-"""Write a dataset in TAU layout out of the scenes of test://demo: to try an evaluation, or to time it.
+"""Write a dataset in TAU layout out of drawn scenes, to try an evaluation or a training, or to time it.
+
+By default it has the four places of test://demo. With --ten it has all ten labels, some told by their sound, some by
+their picture, some only by both (see ten_scenes.py), and a list to train on.
 
 Its places are cartoons: what a model says of them means nothing. Few clips are drawn; the others are the same files
 under names of their own (hard links), which cost as much to decode.
@@ -10,15 +13,18 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
+from numpy import float32, uint8
+from numpy.typing import NDArray
+from ten_scenes import Place
 
-from edge_avsc.sources._scenes import SCENE_S, SCENES, Scene
+from edge_avsc.sources._scenes import SCENE_S, SCENES
+from edge_avsc.training.classes import LABELS as TEN
 
 LABELS = ("street_traffic", "park", "metro", "shopping_mall")
 """Of the demonstration's scenes, in their order."""
@@ -26,6 +32,7 @@ LABELS = ("street_traffic", "park", "metro", "shopping_mall")
 CITIES = ("barcelona", "helsinki", "lisbon", "london", "lyon", "milan", "paris", "prague", "stockholm", "vienna")
 RATE_HZ = 48_000
 CLIPS_A_LOCATION = 4
+TEN_FPS = 8
 
 
 def write_dataset(folder: Path, clips: int, *, drawn: int, seconds: float, size: tuple[int, int], fps: int) -> None:
@@ -37,8 +44,9 @@ def write_dataset(folder: Path, clips: int, *, drawn: int, seconds: float, size:
         paths = folder / f"audio/{name}.wav", folder / f"video/{name}.mp4"
         if number < drawn:
             scene = SCENES[LABELS.index(label)](np.random.default_rng((7, number)), RATE_HZ)
-            _write_sound(paths[0], scene, seconds)
-            _write_pictures(paths[1], scene, seconds, size, fps)
+            write_sound(paths[0], np.resize(scene.sound, (round(seconds * RATE_HZ), 2)))
+            images = (scene.image(k, k / fps % SCENE_S) for k in range(round(seconds * fps)))
+            write_pictures(paths[1], images, fps, size)
             continue
         twin = names[number % drawn][0]
         for path in paths:
@@ -46,6 +54,29 @@ def write_dataset(folder: Path, clips: int, *, drawn: int, seconds: float, size:
     rows = [f"audio/{name}.wav\tvideo/{name}.mp4\t{label}" for name, label in names]
     text = "\n".join(["filename_audio\tfilename_video\tscene_label", *rows, ""])
     (folder / "evaluation_setup" / "fold1_evaluate.csv").write_text(text, encoding="utf-8")
+
+
+def write_ten(folder: Path, locations: int, *, seconds: float, seed: int = 1) -> None:
+    """Write a dataset of the ten labels (see ten_scenes): *locations* of each, two clips a location.
+
+    A third of the locations, at least one, is in ``fold1_evaluate.csv``, the others in ``fold1_train.csv``.
+    """
+    for name in ("audio", "video", "evaluation_setup"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    header = "filename_audio\tfilename_video\tscene_label"
+    lists: dict[str, list[str]] = {"fold1_train.csv": [header], "fold1_evaluate.csv": [header]}
+    for number, label in enumerate(TEN):
+        for location in range(locations):
+            place = Place(label, np.random.default_rng((seed, number, location)))
+            for clip in range(2):
+                name = f"{label}-{CITIES[location % len(CITIES)]}-{100 * number + location}-{clip}"
+                write_sound(folder / f"audio/{name}.wav", place.sound(seconds, RATE_HZ))
+                images = [place.image() for _ in range(round(seconds * TEN_FPS))]
+                write_pictures(folder / f"video/{name}.mp4", images, TEN_FPS)
+                kept = "fold1_evaluate.csv" if location < max(1, locations // 3) else "fold1_train.csv"
+                lists[kept].append(f"audio/{name}.wav\tvideo/{name}.mp4\t{label}")
+    for file, lines in lists.items():
+        (folder / "evaluation_setup" / file).write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
 def _names(clips: int) -> Iterator[tuple[str, str]]:
@@ -56,8 +87,8 @@ def _names(clips: int) -> Iterator[tuple[str, str]]:
         yield f"{label}-{CITIES[location % len(CITIES)]}-{location}-{number}", label
 
 
-def _write_sound(path: Path, scene: Scene, seconds: float) -> None:
-    samples = np.resize(scene.sound, (round(seconds * RATE_HZ), 2))
+def write_sound(path: Path, samples: NDArray[float32]) -> None:
+    """Write stereo *samples* ``[n, 2]`` as WAV of 16 bits."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=RATE_HZ)
         stream.codec_context.layout = "stereo"
@@ -68,22 +99,20 @@ def _write_sound(path: Path, scene: Scene, seconds: float) -> None:
         container.mux(stream.encode(None))
 
 
-def _write_pictures(path: Path, scene: Scene, seconds: float, size: tuple[int, int], fps: int) -> None:
+def write_pictures(path: Path, images: Iterable[NDArray[uint8]], fps: int, size: tuple[int, int] | None = None) -> None:
+    """Write RGB *images* as MP4; *size* scales them to a width and a height."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps, options={"preset": "superfast", "crf": "26"})
-        stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
-        for number in range(round(seconds * fps)):
-            container.mux(stream.encode(_frame(scene, number, fps, size)))
+        for number, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            if number == 0:
+                stream.width, stream.height = size or (frame.width, frame.height)
+            frame = frame.reformat(stream.width, stream.height, format="yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, fps)
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-
-
-def _frame(scene: Scene, number: int, fps: int, size: tuple[int, int]) -> Any:
-    frame = av.VideoFrame.from_ndarray(scene.image(number, number / fps % SCENE_S), format="rgb24")
-    frame = frame.reformat(*size, format="yuv420p")
-    frame.pts, frame.time_base = number, Fraction(1, fps)
-    return frame
 
 
 def _link(original: Path, path: Path) -> None:
@@ -109,7 +138,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--duration", type=float, default=10.0, metavar="S", help="seconds of each (default 10)")
     parser.add_argument("--size", type=_size, default=(1280, 720), help="of the pictures (default 1280x720, as TAU)")
     parser.add_argument("--fps", type=int, default=30, help="pictures a second (default 30, as TAU)")
+    parser.add_argument("--ten", type=int, metavar="N", help="all ten labels, N locations of each, two clips each")
     chosen = parser.parse_args(arguments)
+    if chosen.ten:
+        write_ten(chosen.out, chosen.ten, seconds=chosen.duration)
+        return 0
     # Whole rounds of the labels, so that a link has the label of what it links to.
     drawn = max(len(LABELS), chosen.drawn // len(LABELS) * len(LABELS))
     write_dataset(chosen.out, chosen.clips, drawn=drawn, seconds=chosen.duration, size=chosen.size, fps=chosen.fps)

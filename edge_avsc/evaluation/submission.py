@@ -66,7 +66,7 @@ def write_meta(folder: Path, label: str, bundle: Bundle, figures: dict[str, Any]
         "system": {
             "description": {
                 "input_sampling_rate": f"{bundle.audio.sample_rate_hz / 1000:g}kHz",
-                "acoustic_features": "log-mel energies",
+                "acoustic_features": ", ".join(bundle.audio.banks),
                 "visual_features": f"{bundle.image.frames_per_s} frames/s, {bundle.image.size_px} px",
                 "embeddings": None,
                 "data_augmentation": None,
