@@ -216,13 +216,23 @@ def _add_compare(
 
 
 def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
-    makes = "train a recipe on a dataset in TAU layout, and write a bundle"
+    makes = "train a recipe on a dataset, or on a folder of your own scenes, and write a bundle"
     train = commands.add_parser("train", parents=[common], help=makes, description=f"T{makes[1:]}.", epilog=EXIT_CODES)
     train.add_argument(
         "recipe", type=name, metavar="RECIPE", help="a shipped recipe's name, or a file; 'list' lists them"
     )
-    train.add_argument("dataset", type=name, nargs="?", metavar="DATASET", help="a folder with evaluation_setup/*.csv")
+    train.add_argument(
+        "dataset",
+        type=name,
+        nargs="?",
+        metavar="DATASET",
+        help="a folder with evaluation_setup/*.csv; for own-scenes one of LABEL/RECORDINGS",
+    )
     train.add_argument("--out", type=name, metavar="DIR", help="the bundle's folder (default: trained/RECIPE)")
+    train.add_argument(
+        "--keep-labels", action="store_true", help="own-scenes: keep the bundle's labels, and add the folder's to them"
+    )
+    train.add_argument("--model", metavar="DIR", help="own-scenes: the bundle to build upon (default: avsc-lite)")
     train.add_argument("--train", metavar="CSV", help="the list to train on (default: fold1_train.csv)")
     train.add_argument("--cache", type=name, metavar="DIR", help="where features are kept (default: OUT/training)")
     train.add_argument("--from-scratch", action="store_true", help="load no known weights")
