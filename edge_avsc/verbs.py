@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from edge_avsc import verbs_about as about
@@ -172,8 +173,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         raise ConfigError("--hours, --stay-s and --seed belong to --stream; add it, or leave them out.")
     systems = open_systems(args.model or ["avsc-lite"], args.label)
     try:
-        for line in evaluate(dataset, systems, Path(args.out), args.jobs or default_jobs()):
-            print(line, flush=True)
+        _tell(evaluate(dataset, systems, Path(args.out), args.jobs or default_jobs()))
     except KeyboardInterrupt:
         complain(f"what was scored is kept in {args.out}; the same command goes on from there.")
         raise
@@ -193,8 +193,7 @@ def _evaluate_stream(args: argparse.Namespace, dataset: Dataset) -> int:
         raise ConfigError("--stream plays one recording and submits nothing; leave out --jobs and --label.")
     model = SceneModel.load(models[0])
     given = {name: getattr(args, name) for name in ("hours", "stay_s", "seed") if getattr(args, name) is not None}
-    for line in evaluate_stream(dataset, model, Path(args.out), **given):
-        print(line, flush=True)
+    _tell(evaluate_stream(dataset, model, Path(args.out), **given))
     return 0
 
 
@@ -218,12 +217,20 @@ def _train(args: argparse.Namespace) -> int:
     from edge_avsc.training.recipes.run import run
 
     try:
-        for line in run(args):
-            print(line, flush=True)
+        _tell(run(args))
     except KeyboardInterrupt:
         complain("what was done is kept; the same command goes on from there.")
         raise
     return 0
+
+
+def _tell(lines: Iterable[str]) -> None:
+    """Print *lines*; whoever reads them may go, as head does: the work is done all the same."""
+    for line in lines:
+        try:
+            print(line, flush=True)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -147,6 +147,16 @@ def test_stopped_half_way_it_goes_on_to_the_same_bytes(
     assert written(tmp_path) == written(out)
 
 
+def test_all_files_are_written_though_nobody_reads_on(out: Path, tau: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    command = [SCRIPT, "evaluate", tau, "--model", tiny_folder, "--out", tmp_path, "--jobs", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == 0
+    assert written(tmp_path) == written(out)
+
+
 def test_broken_clips_are_told_and_counted(
     tau: Path, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
