@@ -148,7 +148,7 @@ def test_stopped_half_way_it_goes_on_to_the_same_bytes(
 
 
 def test_all_files_are_written_though_nobody_reads_on(out: Path, tau: Path, tiny_folder: Path, tmp_path: Path) -> None:
-    command = [SCRIPT, "evaluate", tau, "--model", tiny_folder, "--out", tmp_path, "--jobs", "1"]
+    command = [SCRIPT, "evaluate", str(tau), "--model", str(tiny_folder), "--out", str(tmp_path), "--jobs", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         process.stdout.readline()
