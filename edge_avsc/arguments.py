@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+EXIT_CODES = "exit codes: 0 done, 2 bad usage, input or configuration, 3 device, 4 model, 1 anything else"
+
 
 def positive(text: str) -> float:
     """Return a number above 0."""

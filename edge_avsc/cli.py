@@ -9,10 +9,8 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from edge_avsc import __version__, arguments, verbs
+from edge_avsc import __version__, arguments, cli_research, verbs
 from edge_avsc.errors import EdgeAvscError
-
-EXIT_CODES = "exit codes: 0 done, 2 bad usage, input or configuration, 3 device, 4 model, 1 anything else"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-avsc",
         description="What kind of place is this? Live audio-visual scene labels from sound and pictures.",
-        epilog=EXIT_CODES,
+        epilog=arguments.EXIT_CODES,
     )
     parser.add_argument("--version", action="version", version=f"edge-avsc {__version__}")
     parser.set_defaults(debug=False)
@@ -73,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands, common)
     live = "label what the machine hears and sees, until it is stopped"
     run = commands.add_parser(
-        "run", parents=[common], help=live, description=live.capitalize() + ".", epilog=EXIT_CODES
+        "run", parents=[common], help=live, description=live.capitalize() + ".", epilog=arguments.EXIT_CODES
     )
     run.add_argument("--config", metavar="YAML", help="a configuration (default: default microphone and first camera)")
     devices = "list microphones and cameras, each with the URI to paste"
@@ -82,9 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     schema = "print the JSON schema of the configuration"
     commands.add_parser("schema", parents=[common], help=schema, description=schema.capitalize() + ".")
     _add_model(commands, common)
-    _add_evaluate(commands, common)
-    _add_compare(commands, common)
-    _add_train(commands, common)
+    cli_research.add_evaluate(commands, common)
+    cli_research.add_compare(commands, common)
+    cli_research.add_train(commands, common)
     return parser
 
 
@@ -94,7 +92,7 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser], c
         parents=[common],
         help="label recordings, or the built-in demonstration",
         description="Label recordings. Without FILE the built-in demonstration, test://demo, is played.",
-        epilog=EXIT_CODES,
+        epilog=arguments.EXIT_CODES,
     )
     replay.add_argument(
         "files", nargs="*", type=arguments.name, metavar="FILE", help="a video or sound file; several play one by one"
@@ -119,74 +117,16 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser], c
     )
 
 
-def _add_evaluate(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
-) -> None:
-    scores = "score bundles on a dataset in TAU layout as DCASE does, and write a report"
-    evaluate = commands.add_parser(
-        "evaluate", parents=[common], help=scores, description=scores[0].upper() + scores[1:] + ".", epilog=EXIT_CODES
-    )
-    evaluate.add_argument(
-        "dataset",
-        type=arguments.name,
-        metavar="DATASET",
-        help="a folder with audio/, video/ and evaluation_setup/*.csv",
-    )
-    evaluate.add_argument(
-        "--split", metavar="CSV", help="the list of clips (default: fold1_evaluate.csv, all.csv, or the one there is)"
-    )
-    evaluate.add_argument("--train", metavar="CSV", help="the list of training clips (default: fold1_train.csv)")
-    evaluate.add_argument(
-        "--labels-from-names", action="store_true", help="take labels that the list lacks from the clips' names"
-    )
-    evaluate.add_argument(
-        "--model",
-        action="append",
-        metavar="DIR",
-        help="a bundle's folder or shipped name (default: avsc-lite); a second one is compared with the first",
-    )
-    evaluate.add_argument(
-        "--out", type=arguments.name, default="evaluation", metavar="DIR", help="where to write (default: evaluation)"
-    )
-    evaluate.add_argument(
-        "--jobs", type=arguments.jobs, metavar="N", help="processes at a time (default: one for each core)"
-    )
-    evaluate.add_argument(
-        "--label",
-        type=arguments.name,
-        metavar="AUTHOR_INST",
-        help="begins the names of submissions (default: the bundle's name)",
-    )
-    evaluate.add_argument(
-        "--check", action="store_true", help="score nothing: look for files that are missing or cut, and for leaks"
-    )
-    evaluate.add_argument(
-        "--stream",
-        action="store_true",
-        help="measure the running label instead: clips spliced into one recording, played under many smoother settings",
-    )
-    evaluate.add_argument(
-        "--hours", type=arguments.positive, metavar="H", help="with --stream: how long it is (default: 1)"
-    )
-    evaluate.add_argument(
-        "--stay-s",
-        type=arguments.positive,
-        metavar="S",
-        help="with --stream: how long a scene lasts (default: 60)",
-    )
-    evaluate.add_argument("--seed", type=arguments.seed, metavar="N", help="with --stream: of its order (default: 0)")
-
-
 def _add_doctor_and_sync(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
     looks = "look at packages, model, sources and disk, and say how to mend what is wrong"
     doctor = commands.add_parser(
-        "doctor", parents=[common], help=looks, description=looks.capitalize() + ".", epilog=EXIT_CODES
+        "doctor", parents=[common], help=looks, description=looks.capitalize() + ".", epilog=arguments.EXIT_CODES
     )
     measures = "measure a camera's latency_ms from flashes and beeps"
     sync = commands.add_parser(
-        "sync", parents=[common], help=measures, description=measures.capitalize() + ".", epilog=EXIT_CODES
+        "sync", parents=[common], help=measures, description=measures.capitalize() + ".", epilog=arguments.EXIT_CODES
     )
     for verb in (doctor, sync):
         verb.add_argument("--config", metavar="YAML", help="a configuration (default: microphone and first camera)")
@@ -202,42 +142,10 @@ def _add_doctor_and_sync(
     )
 
 
-def _add_compare(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
-) -> None:
-    holds = "hold systems' outputs against the right labels, each alone, together and in pairs"
-    compare = commands.add_parser(
-        "compare", parents=[common], help=holds, description=holds.capitalize() + ".", epilog=EXIT_CODES
-    )
-    compare.add_argument(
-        "outputs", nargs="*", type=arguments.name, metavar="OUTPUT.csv", help="filename, scene_label, probabilities"
-    )
-    compare.add_argument(
-        "--reference", type=arguments.name, metavar="CSV", help="the right labels: filename, scene_label"
-    )
-    compare.add_argument(
-        "--floor", type=arguments.share, metavar="P", help="a floor for probabilities (default: chosen by halves)"
-    )
-    compare.add_argument(
-        "--table", type=arguments.name, metavar="CSV", help="more columns, such as parameters, for each system"
-    )
-    compare.add_argument(
-        "--spearman",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="correlate two columns: rank, log_loss, accuracy, or one of --table; may be given again",
-    )
-    compare.add_argument(
-        "--out", type=arguments.name, metavar="DIR", help="write the tables there too, as CSV and JSON"
-    )
-
-
 def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     about = "describe a bundle, check that it computes what it should, or build its engines for a GPU"
     model = commands.add_parser(
-        "model", parents=[common], help=about, description=about.capitalize() + ".", epilog=EXIT_CODES
+        "model", parents=[common], help=about, description=about.capitalize() + ".", epilog=arguments.EXIT_CODES
     )
     actions = "info: what it is; verify: score its golden inputs; build: make engines ahead of time"
     model.add_argument("action", choices=["info", "verify", "build"], help=actions)
@@ -261,31 +169,6 @@ def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser], co
         type=arguments.target,
         metavar="sm_89",
         help="build: a GPU that need not be here, several times for several (default: the one of this machine)",
-    )
-
-
-def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
-    makes = "train a recipe on a dataset in TAU layout, and write a bundle"
-    train = commands.add_parser("train", parents=[common], help=makes, description=f"T{makes[1:]}.", epilog=EXIT_CODES)
-    train.add_argument(
-        "recipe", type=arguments.name, metavar="RECIPE", help="a shipped recipe's name, or a file; 'list' lists them"
-    )
-    train.add_argument(
-        "dataset", type=arguments.name, nargs="?", metavar="DATASET", help="a folder with evaluation_setup/*.csv"
-    )
-    train.add_argument(
-        "--out", type=arguments.name, metavar="DIR", help="the bundle's folder (default: trained/RECIPE)"
-    )
-    train.add_argument("--train", metavar="CSV", help="the list to train on (default: fold1_train.csv)")
-    train.add_argument(
-        "--cache", type=arguments.name, metavar="DIR", help="where features are kept (default: OUT/training)"
-    )
-    train.add_argument("--from-scratch", action="store_true", help="load no known weights")
-    train.add_argument(
-        "--reduced", action="store_true", help="a small form from scratch, to check the machinery, never for results"
-    )
-    train.add_argument(
-        "--jobs", type=arguments.jobs, metavar="N", help="processes and threads (default: one for each core)"
     )
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from edge_avsc.errors import ConfigError, nearest
 from edge_avsc.training.recipes import settings
-from edge_avsc.training.recipes.settings import ProjectPlan, Recipe, Vote
+from edge_avsc.training.recipes.settings import OwnScenes, ProjectPlan, Recipe, Vote
 
 
 def recipe_files() -> dict[str, Path]:
@@ -21,7 +21,7 @@ def recipe_files() -> dict[str, Path]:
     return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
 
 
-def read_recipe(name: str, *, reduced: bool = False) -> Recipe | Vote | ProjectPlan:
+def read_recipe(name: str, *, reduced: bool = False) -> Recipe | Vote | ProjectPlan | OwnScenes:
     """Read a shipped recipe by its name, or any recipe by its file.
 
     reduced: lay its section ``reduced`` over it, which makes it small enough to check the machinery in seconds.
@@ -46,11 +46,16 @@ def read_recipe(name: str, *, reduced: bool = False) -> Recipe | Vote | ProjectP
         if not isinstance(smaller, dict) and "vote_of" not in raw:
             raise ConfigError(f"{path} has no section 'reduced'; train it as it is, or add one.")
         raw = laid_over(raw, smaller or {})
-    kind: type[Recipe | Vote | ProjectPlan] = Vote if "vote_of" in raw else ProjectPlan if "program" in raw else Recipe
     try:
-        return kind.model_validate(raw)
+        return _kind(raw).model_validate(raw)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_sentence(error)}") from error
+
+
+def _kind(raw: dict[str, Any]) -> type[Recipe | Vote | ProjectPlan | OwnScenes]:
+    if "built_upon" in raw:
+        return OwnScenes
+    return Vote if "vote_of" in raw else ProjectPlan if "program" in raw else Recipe
 
 
 def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

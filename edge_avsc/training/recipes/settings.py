@@ -208,3 +208,18 @@ class ProjectPlan(Frozen):
     program: Literal["avsc-lite"]
     steps: tuple[str, ...] = Field(min_length=1, description="of edge_avsc.training.avsc_lite.Workshop, in order")
     plan: dict[str, Any] = Field(default_factory=dict, description="values of its Plan other than the usual")
+
+
+class OwnScenes(Frozen):
+    """A recipe for a folder of ``<label>/<recordings>``, without PyTorch.
+
+    built_upon: a bundle's folder or shipped name, whose encoders stay as they are. keep_labels: whether its labels
+    stay.
+    """
+
+    version: Literal[1] = 1
+    name: str
+    note: str
+    built_upon: str = Field(min_length=1)
+    keep_labels: bool = False
+    seed: int = Field(default=1, ge=0)
