@@ -209,8 +209,8 @@ class Trainer:
     def judge(self, material: Material | Embedded) -> dict[str, NDArray[float64]]:
         """Return the logits ``[n, labels]`` by what windows have ("given"), and by "av", "a" and "v" as they are made.
 
-        Also what is "there", sound and pictures, 1 or 0 ``[n, 2]``, and of an ensemble the probabilities of its "members"
-        ``[n, members, labels]``.
+        Also what is "there", sound and pictures, 1 or 0 ``[n, 2]``, and of an ensemble the probabilities of its
+        "members" ``[n, members, labels]``.
         """
         self.system.eval()
         found: dict[str, list[Any]] = {}
