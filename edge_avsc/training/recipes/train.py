@@ -29,7 +29,7 @@ from edge_avsc.training.recipes.settings import Recipe
 from edge_avsc.training.recipes.split import split_by_location
 from edge_avsc.training.recipes.system import System, front_ends, parameters_of
 from edge_avsc.training.recipes.trainer import Trainer, macro
-from edge_avsc.training.recipes.validation import probabilities_of, write_outputs
+from edge_avsc.training.recipes.validation import given_probabilities, write_outputs
 from edge_avsc.types import NS_PER_S
 
 STATES = ("av", "a", "v")
@@ -97,7 +97,7 @@ def train(recipe: Recipe, place: Place) -> Iterator[str]:
         judged = trainer.judge(sets[1])
     made = _trained(recipe, system, judged, validation, place, learned, train_set)
     write_bundle(made, place.out)
-    write_outputs(place.work, place.dataset, validation, judged["given"], made.temperature, labels)
+    write_outputs(place.work, place.dataset, validation, given_probabilities(judged, made.temperature), labels)
     seconds = (clock.now_ns() - began_ns) / NS_PER_S
     yield from _summary(recipe, made, judged, validation, corpus, place, seconds)
 
@@ -144,8 +144,8 @@ def _key(recipe: Recipe, place: Place, *materials: Material) -> str:
     return hashlib.sha256(json.dumps([recipe.model_dump_json(), place.load, stems]).encode()).hexdigest()[:16]
 
 
-def _some(count: int) -> NDArray[Any]:
-    return np.sort(np.random.default_rng(0).choice(count, min(count, FITTED_ON), replace=False))
+def _some(count: int, most: int = FITTED_ON) -> NDArray[Any]:
+    return np.sort(np.random.default_rng(0).choice(count, min(count, most), replace=False))
 
 
 def _fit_sound(system: System, material: Material) -> None:
@@ -157,7 +157,7 @@ def _fit_sound(system: System, material: Material) -> None:
 
 def _fit_embeddings(system: System, material: Material | Embedded) -> None:
     """The z-score of each modality, by the training set, as in the challenge's baseline."""
-    batch = material.read(np.arange(len(material)))
+    batch = material.read(_some(len(material), 16_384))  # as good as all, in memory that does not grow
     if system.audio and batch.heard.any():
         system.fusion.fit("audio", batch.columns[batch.heard].flatten(0, -2))
     if system.image:
@@ -187,7 +187,7 @@ def _trained(
     if "av" not in known:
         known["av"] = next(iter(known.values()))
     temperature = {state: round(known.get(state, 1.0), 4) for state in STATES}
-    certainty = probabilities_of(judged["given"], temperature["av"]).max(1)
+    certainty = given_probabilities(judged, temperature).max(1)
     threshold = float(np.clip(np.quantile(1.0 - certainty, 1 - FALSE_ALARMS), 0.05, 0.95))
     places = len({row.location for row in learned})
     measured: dict[str, Any] = {"validation": {"windows": len(index), "clips": len(validation.clips)}}

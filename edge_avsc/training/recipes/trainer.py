@@ -209,7 +209,8 @@ class Trainer:
     def judge(self, material: Material | Embedded) -> dict[str, NDArray[float64]]:
         """Return the logits ``[n, labels]`` by what windows have ("given"), and by "av", "a" and "v" as they are made.
 
-        Of an ensemble also the probabilities of its "members" ``[n, members, labels]``.
+        Also what is "there", sound and pictures, 1 or 0 ``[n, 2]``, and of an ensemble the probabilities of its
+        "members" ``[n, members, labels]``.
         """
         self.system.eval()
         found: dict[str, list[Any]] = {}
@@ -222,7 +223,14 @@ class Trainer:
     def _parts(self, batch: Batch) -> dict[str, Any]:
         judged = self._judged(batch)
         given = choose(judged, batch.heard, batch.seen.sum(1) > 0, len(self.system.labels))
-        parts = {"given": given, "av": judged.get("both"), "a": judged.get("audio"), "v": judged.get("video")}
+        there = torch.stack([batch.heard, batch.seen.sum(1) > 0], 1)
+        parts = {
+            "there": there,
+            "given": given,
+            "av": judged.get("both"),
+            "a": judged.get("audio"),
+            "v": judged.get("video"),
+        }
         if "members" in judged:
             parts["members"] = torch.softmax(judged["members"], 2)
         return {name: values for name, values in parts.items() if values is not None}

@@ -13,9 +13,15 @@ from edge_avsc.evaluation.outputs import SystemOutput, write_output
 from edge_avsc.training.recipes.material import Material
 
 
-def probabilities_of(logits: NDArray[float64], temperature: float) -> NDArray[float64]:
-    """Return the softmax of ``logits / temperature`` ``[n, labels]``."""
-    scaled = np.exp((logits - logits.max(1, keepdims=True)) / temperature)
+def given_probabilities(judged: dict[str, NDArray[float64]], temperature: dict[str, float]) -> NDArray[float64]:
+    """Return what the bundle says ``[n, labels]``: each window by the temperature of what is there of it.
+
+    judged: of :meth:`edge_avsc.training.recipes.trainer.Trainer.judge`.
+    """
+    heard, seen = judged["there"].T > 0.5
+    divisors = np.where(heard & seen, temperature["av"], np.where(heard, temperature["a"], temperature["v"]))
+    logits = judged["given"]
+    scaled = np.exp((logits - logits.max(1, keepdims=True)) / divisors[:, None])
     return np.asarray(scaled / scaled.sum(1, keepdims=True))
 
 
@@ -23,12 +29,10 @@ def write_outputs(
     folder: Path,
     dataset: Path,
     validation: Material,
-    logits: NDArray[float64],
-    temperature: dict[str, float],
+    probabilities: NDArray[float64],
     labels: tuple[str, ...],
 ) -> None:
     """Write what the trained system says of each validation window, as a submission, and the list of these clips."""
-    probabilities = probabilities_of(logits, temperature["av"])
     several = np.bincount(validation.clip_of, minlength=len(validation.clips)) > 1
     number_of = np.concatenate([np.arange(count) for count in np.bincount(validation.clip_of)])
     # Named as evaluation names them.

@@ -24,7 +24,7 @@ ROWS = {
 
 
 def test_each_row_of_the_paper_is_a_recipe() -> None:
-    assert set(recipe_files()) == ROWS
+    assert set(recipe_files()) >= ROWS
 
 
 @pytest.mark.parametrize("name", sorted(ROWS))
