@@ -95,7 +95,7 @@ def killed_and_resumed(recipe: Path, dataset: Path, out: Path, seed: int) -> int
     while True:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            assert process.wait(timeout=chance.uniform(4, 12) * (1 + killed / 2)) == 0
+            assert process.wait(timeout=chance.uniform(3, 6) * (1 + killed / 8)) == 0
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
