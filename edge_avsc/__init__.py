@@ -9,6 +9,8 @@ The way of the data, which is also the way through the files::
     model       image encoder, audio encoder, fusion head      backends/ run a bundle's graphs
     smoothing   predictions of windows -> running label        pipeline: the whole road on one page
     sinks/      terminal, JSON lines                           replay: drives it from recordings; cli: the verbs
+
+Beside it: ``evaluation/`` scores bundles on datasets and systems by their outputs, ``training/`` makes bundles.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_avsc.bundle import AudioFrontEnd
 from edge_avsc.clock import SampleClock
-from edge_avsc.features import LogMel, mono
+from edge_avsc.features import LogMel, mono, side
 from edge_avsc.resampling import StreamResampler
 from edge_avsc.ring import IndexRing
 from edge_avsc.types import AudioChunk
@@ -53,12 +53,14 @@ class AudioTrack:
         self._log_mel = log_mel
         rate = front_end.sample_rate_hz
         self.samples = IndexRing(SOUND_S * rate, float32)
-        column = np.dtype([("mel", float32, (front_end.n_mels,)), ("arrived_ns", np.int64), ("state", np.uint8)])
+        self._side = IndexRing(SOUND_S * rate, float32) if front_end.channels > 1 else None
+        column = np.dtype([("mel", float32, (front_end.column_size,)), ("arrived_ns", np.int64), ("state", np.uint8)])
         self._columns = IndexRing(COLUMNS_S * rate // front_end.hop_samples, column)
         self._row = np.zeros(1, column)
         self._next_column = self._scored_column = 0
         self._clock: SampleClock | None = None
         self._resampler: StreamResampler | None = None
+        self._side_resampler: StreamResampler | None = None
         self._expected_index = 0  # after the last chunk
         self._pushed_index = 0  # after the last sample that the resampler got
         self._next_out = 0
@@ -72,18 +74,22 @@ class AudioTrack:
         self._follow_clock(chunk, arrived_ns)
         self._count("audio_gap_samples", chunk.index - self._expected_index)
         self._expected_index = chunk.index + len(chunk.samples)
-        sound = mono(chunk.samples)
+        two = self._side is not None
+        sound = mono(chunk.samples[:, :2] if two else chunk.samples)
+        apart = side(chunk.samples) if two else None
         valid = 0
-        for start, stop in _finite_runs(sound):
+        for start, stop in _finite_runs(sound if apart is None else np.maximum(np.abs(sound), np.abs(apart))):
             valid += stop - start
-            self._push(chunk.index + start, sound[start:stop], arrived_ns)
+            part = None if apart is None else apart[start:stop]
+            self._push(chunk.index + start, sound[start:stop], part, arrived_ns)
         self._count("audio_invalid_samples", len(sound) - valid)
 
     def end(self, arrived_ns: int) -> None:
         """Take in that nothing more comes: what the resampler held back becomes columns."""
         if self._resampler is not None:
-            self._write(self._resampler.flush(), arrived_ns)
-            self._resampler = None
+            apart = self._side_resampler.flush() if self._side_resampler else None
+            self._write(self._resampler.flush(), apart, arrived_ns)
+            self._resampler = self._side_resampler = None
 
     def complete(self, start_ns: int) -> bool:
         """Tell whether the last column of the window that starts at *start_ns* exists (or was passed by a gap)."""
@@ -153,21 +159,26 @@ class AudioTrack:
         self._clock = SampleClock(chunk.rate_hz, chunk.index, chunk.time_ns)
         self._expected_index = chunk.index
 
-    def _push(self, index: int, sound: NDArray[float32], arrived_ns: int) -> None:
+    def _push(self, index: int, sound: NDArray[float32], apart: NDArray[float32] | None, arrived_ns: int) -> None:
         if index != self._pushed_index:
             self.end(arrived_ns)
         if self._resampler is None:
             self._resampler = StreamResampler(self._rate_hz, self.front_end.sample_rate_hz)
+            if apart is not None:
+                self._side_resampler = StreamResampler(self._rate_hz, self.front_end.sample_rate_hz)
             self._next_out = self._base_out + round((index - self._base_in) * self._ratio)
             if (self.samples.end or 0) >= self._next_out:
                 # A gap may be shorter than a sample of ours, and is a gap all the same.
                 self.samples.skip_to((self.samples.end or 0) + 1)
         self._pushed_index = index + len(sound)
-        self._write(self._resampler.push(sound), arrived_ns)
+        pushed = self._side_resampler.push(apart) if self._side_resampler and apart is not None else None
+        self._write(self._resampler.push(sound), pushed, arrived_ns)
 
-    def _write(self, samples: NDArray[float32], arrived_ns: int) -> None:
+    def _write(self, samples: NDArray[float32], apart: NDArray[float32] | None, arrived_ns: int) -> None:
         for start in range(0, len(samples), self.front_end.sample_rate_hz):
             self.samples.write(self._next_out + start, samples[start : start + self.front_end.sample_rate_hz])
+            if self._side is not None and apart is not None:
+                self._side.write(self._next_out + start, apart[start : start + self.front_end.sample_rate_hz])
             self._compute_columns(arrived_ns)
         self._next_out += len(samples)
 
@@ -179,9 +190,11 @@ class AudioTrack:
         while self._next_column * hop + n_fft <= end:
             samples, present = self.samples.read(self._next_column * hop, n_fft)
             if present.all():
-                self._row["mel"] = self._log_mel.column(samples)
+                apart = None if self._side is None else self._side.read(self._next_column * hop, n_fft)[0]
+                self._row["mel"] = self._log_mel.column(samples, apart)
                 self._row["arrived_ns"] = arrived_ns
-                self._row["state"] = PRESENT if np.abs(samples).max() >= SILENT_PEAK else SILENT
+                heard = max(np.abs(signal).max() for signal in (samples, apart) if signal is not None) >= SILENT_PEAK
+                self._row["state"] = PRESENT if heard else SILENT
                 self._columns.write(self._next_column, self._row)
                 self._count("audio_late_columns", int(self._next_column < self._scored_column))
             self._next_column += 1

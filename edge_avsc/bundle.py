@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -24,12 +24,22 @@ class AudioNormalisation(_Frozen):
     scale: float = Field(gt=0)
 
 
-class AudioFrontEnd(_Frozen):
-    """How sound becomes log-mel columns; column c covers samples [c * hop_samples, c * hop_samples + n_fft)."""
+Bank: TypeAlias = Literal["log_mel", "log_gammatone", "log_bark", "log_wavelet"]
 
-    front_end: Literal["log_mel"]
+MIXES = {"mono": 1, "left_right": 2, "average_difference": 2, "left_right_difference": 3}
+"""What may be made of a sound's channels, and how many signals that gives."""
+
+
+class AudioFrontEnd(_Frozen):
+    """How sound becomes columns; column c covers samples [c * hop_samples, c * hop_samples + n_fft).
+
+    A column holds, signal by signal of the *mix* and bank by bank of the *front_end*, the *n_mels* bands of each.
+    """
+
+    front_end: Bank | tuple[Bank, ...]
     sample_rate_hz: int = Field(gt=0)
-    channels: Literal[1]
+    channels: int = Field(ge=1, le=3, description="how many signals the mix gives")
+    mix: Literal["mono", "left_right", "average_difference", "left_right_difference"] = "mono"
     n_fft: int = Field(gt=0)
     hop_samples: int = Field(gt=0)
     n_mels: int = Field(gt=0)
@@ -46,7 +56,21 @@ class AudioFrontEnd(_Frozen):
             raise ValueError("the columns do not fit into one second at every alignment")
         if self.fmax_hz * 2 > self.sample_rate_hz or self.fmin_hz >= self.fmax_hz:
             raise ValueError("fmin_hz < fmax_hz <= sample_rate_hz / 2 must hold")
+        if self.channels != MIXES[self.mix]:
+            raise ValueError(f"channels must be {MIXES[self.mix]}, which the mix '{self.mix}' gives")
+        if not self.banks:
+            raise ValueError("front_end must name at least one bank of filters")
         return self
+
+    @property
+    def banks(self) -> tuple[Bank, ...]:
+        """The banks of filters, in their order within a column."""
+        return (self.front_end,) if isinstance(self.front_end, str) else self.front_end
+
+    @property
+    def column_size(self) -> int:
+        """How many values a column has."""
+        return self.channels * len(self.banks) * self.n_mels
 
 
 class ImageNormalisation(_Frozen):

@@ -9,10 +9,8 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from edge_avsc import __version__, verbs
+from edge_avsc import __version__, arguments, cli_research, verbs
 from edge_avsc.errors import EdgeAvscError
-
-EXIT_CODES = "exit codes: 0 done, 2 bad usage, input or configuration, 3 device, 4 model, 1 anything else"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-avsc",
         description="What kind of place is this? Live audio-visual scene labels from sound and pictures.",
-        epilog=EXIT_CODES,
+        epilog=arguments.EXIT_CODES,
     )
     parser.add_argument("--version", action="version", version=f"edge-avsc {__version__}")
     parser.set_defaults(debug=False)
@@ -73,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands, common)
     live = "label what the machine hears and sees, until it is stopped"
     run = commands.add_parser(
-        "run", parents=[common], help=live, description=live.capitalize() + ".", epilog=EXIT_CODES
+        "run", parents=[common], help=live, description=live.capitalize() + ".", epilog=arguments.EXIT_CODES
     )
     run.add_argument("--config", metavar="YAML", help="a configuration (default: default microphone and first camera)")
     devices = "list microphones and cameras, each with the URI to paste"
@@ -81,10 +79,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_doctor_and_sync(commands, common)
     schema = "print the JSON schema of the configuration"
     commands.add_parser("schema", parents=[common], help=schema, description=schema.capitalize() + ".")
-    about = "describe a bundle, or check that it computes what it should"
-    model = commands.add_parser("model", parents=[common], help=about, description=about.capitalize() + ".")
-    model.add_argument("action", choices=["info", "verify"], help="info: what it is; verify: score its golden inputs")
-    model.add_argument("model", nargs="?", default="avsc-lite", metavar="DIR", help="a bundle (default: avsc-lite)")
+    _add_model(commands, common)
+    cli_research.add_evaluate(commands, common)
+    cli_research.add_compare(commands, common)
+    cli_research.add_train(commands, common)
     return parser
 
 
@@ -94,24 +92,26 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser], c
         parents=[common],
         help="label recordings, or the built-in demonstration",
         description="Label recordings. Without FILE the built-in demonstration, test://demo, is played.",
-        epilog=EXIT_CODES,
+        epilog=arguments.EXIT_CODES,
     )
     replay.add_argument(
-        "files", nargs="*", type=_name, metavar="FILE", help="a video or sound file; several play one by one"
+        "files", nargs="*", type=arguments.name, metavar="FILE", help="a video or sound file; several play one by one"
     )
     replay.add_argument(
-        "--audio", type=_name, metavar="FILE", help="the sound of one recording, apart from its picture"
+        "--audio", type=arguments.name, metavar="FILE", help="the sound of one recording, apart from its picture"
     )
     replay.add_argument(
-        "--video", type=_name, metavar="FILE", help="the picture of one recording, apart from its sound"
+        "--video", type=arguments.name, metavar="FILE", help="the picture of one recording, apart from its sound"
     )
     replay.add_argument("--config", metavar="YAML", help="a configuration; options given here come before it")
     replay.add_argument("--model", metavar="DIR", help="a bundle's folder or shipped name (default: avsc-lite)")
     replay.add_argument("--hop-s", type=float, metavar="S", help="seconds from window to window (default: 0.5)")
-    replay.add_argument("--speed", type=_speed, metavar="max|FLOAT", help="1 is as it was recorded (default: max)")
+    replay.add_argument(
+        "--speed", type=arguments.speed, metavar="max|FLOAT", help="1 is as it was recorded (default: max)"
+    )
     replay.add_argument(
         "--jsonl",
-        type=_name,
+        type=arguments.name,
         metavar="PATH|-",
         help="write a JSON line for each estimate; - is stdout, and nothing else",
     )
@@ -122,42 +122,54 @@ def _add_doctor_and_sync(
 ) -> None:
     looks = "look at packages, model, sources and disk, and say how to mend what is wrong"
     doctor = commands.add_parser(
-        "doctor", parents=[common], help=looks, description=looks.capitalize() + ".", epilog=EXIT_CODES
+        "doctor", parents=[common], help=looks, description=looks.capitalize() + ".", epilog=arguments.EXIT_CODES
     )
     measures = "measure a camera's latency_ms from flashes and beeps"
     sync = commands.add_parser(
-        "sync", parents=[common], help=measures, description=measures.capitalize() + ".", epilog=EXIT_CODES
+        "sync", parents=[common], help=measures, description=measures.capitalize() + ".", epilog=arguments.EXIT_CODES
     )
     for verb in (doctor, sync):
         verb.add_argument("--config", metavar="YAML", help="a configuration (default: microphone and first camera)")
     doctor.add_argument(
-        "--seconds", type=_seconds, default=3.0, metavar="S", help="how long to listen and look (default: 3)"
+        "--seconds", type=arguments.seconds, default=3.0, metavar="S", help="how long to listen and look (default: 3)"
+    )
+    doctor.add_argument(
+        "--selftest", action="store_true", help="instead try everything that can run the model: a report to paste"
     )
     sync.add_argument("--stream", metavar="NAME", help="which stream, where several have sound and pictures")
-    sync.add_argument("--seconds", type=_seconds, default=30.0, metavar="S", help="how long to try (default: 30)")
+    sync.add_argument(
+        "--seconds", type=arguments.seconds, default=30.0, metavar="S", help="how long to try (default: 30)"
+    )
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.5 <= seconds <= 3600.0:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds from 0.5 to 3600")
-    return seconds
-
-
-def _name(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("the name is empty")
-    return text
-
-
-def _speed(text: str) -> float | None:
-    try:
-        return None if text == "max" else float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is neither 'max' nor a number") from None
+def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    about = "describe a bundle, check that it computes what it should, or build its engines for a GPU"
+    model = commands.add_parser(
+        "model", parents=[common], help=about, description=about.capitalize() + ".", epilog=arguments.EXIT_CODES
+    )
+    actions = "info: what it is; verify: score its golden inputs; build: make engines ahead of time"
+    model.add_argument("action", choices=["info", "verify", "build"], help=actions)
+    model.add_argument("model", nargs="?", default="avsc-lite", metavar="DIR", help="a bundle (default: avsc-lite)")
+    model.add_argument(
+        "--backend",
+        choices=["tensorrt", "tensorrt_rtx", "onnxruntime"],
+        default="tensorrt",
+        help="build: what the engines are for (default: tensorrt)",
+    )
+    model.add_argument(
+        "--provider",
+        choices=["tensorrt", "cuda", "openvino", "cpu"],
+        default="tensorrt",
+        help="build with --backend onnxruntime: for which of its providers (default: tensorrt)",
+    )
+    model.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        type=arguments.target,
+        metavar="sm_89",
+        help="build: a GPU that need not be here, several times for several (default: the one of this machine)",
+    )
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from edge_avsc.errors import ConfigError, nearest
+from edge_avsc.providers import Library, Providers
 
 HOP_STEP_NS = 50_000_000
 _REFERENCE = re.compile(r"\$\$\{|\$\{(\w*)(\}?)")
@@ -141,8 +142,12 @@ class AppConfig(_Settings):
     max_lateness_ms: float = Field(
         default=150.0, ge=0, le=10_000, description="How long a live window waits for late items, in milliseconds."
     )
-    provider: Literal["cpu", "cuda", "tensorrt", "openvino"] = Field(
-        default="cpu", description="The ONNX Runtime execution provider that runs the model."
+    backend: Library = Field(
+        default="onnxruntime", description="The library that runs the model; the others are NVIDIA's, for their GPUs."
+    )
+    provider: Providers = Field(
+        default=("cpu",),
+        description="What ONNX Runtime computes on. A single one must serve; of a list the first that does is taken.",
     )
     streams: dict[str, StreamConfig] = Field(
         default_factory=dict, description="The streams by name; replay takes them from its arguments."

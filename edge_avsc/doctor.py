@@ -18,9 +18,11 @@ from edge_avsc.clock import Clock
 from edge_avsc.config import AppConfig
 from edge_avsc.errors import DeviceError, EdgeAvscError, ModelError
 from edge_avsc.findings import Finding, stream_findings
+from edge_avsc.machine import Machine, read_machine
 from edge_avsc.types import NS_PER_MS
 
 if TYPE_CHECKING:
+    from edge_avsc.backends.base import Watch
     from edge_avsc.model import SceneModel
     from edge_avsc.sources import LiveSource
 
@@ -45,14 +47,23 @@ DAYS = 7.0
 
 
 def examine(
-    config: AppConfig, *, seconds: float, clock: Clock, open_source: Callable[..., LiveSource] | None = None
+    config: AppConfig,
+    *,
+    seconds: float,
+    clock: Clock,
+    watch: Watch | None = None,
+    open_source: Callable[..., LiveSource] | None = None,
 ) -> Iterator[Finding]:
-    """Yield what is found, as it is found. seconds: how long the sources are listened to and looked at, all at once."""
+    """Yield what is found, as it is found.
+
+    seconds: how long the sources are listened to and looked at, all at once. watch: is told of engines that are built.
+    """
     yield Finding("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield from packages()
     yield from _portaudio()
+    yield machine_finding(read_machine())
     try:
-        yield from _model(config, clock)
+        yield from _model(config, clock, watch)
     except (ModelError, ImportError) as error:
         yield Finding.failure("model", error if isinstance(error, ModelError) else ModelError(f"{error}; {_INSTALL}"))
     hop = f"a window every {config.hop_s:g} s"
@@ -82,6 +93,12 @@ def packages(wanted: Mapping[str, str] = PACKAGES) -> Iterator[Finding]:
     yield Finding("packages", ", ".join(versions))
 
 
+def machine_finding(machine: Machine) -> Finding:
+    """Return the finding of how the machine is."""
+    mend = "Give it a cooler place, a fan, or a stronger power supply." if machine.slowed_by else ""
+    return Finding("machine", str(machine), mend)
+
+
 def _portaudio() -> Iterator[Finding]:
     from edge_avsc.sources.microphone import portaudio_version
 
@@ -94,16 +111,16 @@ def _portaudio() -> Iterator[Finding]:
         yield Finding("PortAudio", version)
 
 
-def _model(config: AppConfig, clock: Clock) -> Iterator[Finding]:
+def _model(config: AppConfig, clock: Clock, watch: Watch | None) -> Iterator[Finding]:
     from edge_avsc.backends.onnxruntime import available_providers
     from edge_avsc.golden import verify
     from edge_avsc.model import SceneModel
 
-    model = SceneModel.load(config.model, provider=config.provider)
+    model = SceneModel.load(config.model, backend=config.backend, provider=config.provider, watch=watch)
     yield Finding("ONNX Runtime", f"has {', '.join(available_providers())}; {model.backend.provider} serves.")
-    if model.backend.fallback:
+    if model.fallback:
         mend = "Install the build of ONNX Runtime that has it and what it needs, or write 'provider: cpu'."
-        yield Finding("provider", model.backend.fallback, mend)
+        yield Finding("provider", model.fallback, mend)
     for line in verify(config.model):
         yield Finding("model", line)
     yield _speed(config, model, clock)
@@ -112,12 +129,12 @@ def _model(config: AppConfig, clock: Clock) -> Iterator[Finding]:
 def _speed(config: AppConfig, model: SceneModel, clock: Clock) -> Finding:
     audio, image = model.bundle.audio, model.bundle.image
     chance = np.random.default_rng(1)
-    columns = chance.normal(size=(audio.columns, audio.n_mels)).astype(np.float32)
+    columns = chance.normal(size=(audio.columns, audio.column_size)).astype(np.float32)
     picture = chance.integers(0, 256, (1, image.size_px, image.size_px, 3), np.uint8)
     sound_embedding, image_embedding = model.embed_sound(columns), model.embed_pictures(picture)
-    sound_ms = _median_ms(lambda: model.embed_sound(columns), clock)
-    image_ms = _median_ms(lambda: model.embed_pictures(picture), clock)
-    fusion_ms = _median_ms(lambda: model.fuse(sound_embedding, image_embedding), clock)
+    sound_ms = median_ms(lambda: model.embed_sound(columns), clock)
+    image_ms = median_ms(lambda: model.embed_pictures(picture), clock)
+    fusion_ms = median_ms(lambda: model.fuse(sound_embedding, image_embedding), clock)
     per_s_ms = len(config.streams) * (image.frames_per_s * image_ms + (sound_ms + fusion_ms) / config.hop_s)
     times = f"sound {sound_ms:.2f} ms, picture {image_ms:.2f} ms, fusion {fusion_ms:.2f} ms (medians of {RUNS})"
     finding = f"{times}: {per_s_ms / 10:.1f} % of one core for all streams"
@@ -125,7 +142,8 @@ def _speed(config: AppConfig, model: SceneModel, clock: Clock) -> Finding:
     return Finding("speed", finding, mend)
 
 
-def _median_ms(run: Callable[[], object], clock: Clock) -> float:
+def median_ms(run: Callable[[], object], clock: Clock) -> float:
+    """Return how long *run* takes in milliseconds, the median of RUNS."""
     durations_ns = []
     for _ in range(RUNS):
         began_ns = clock.now_ns()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from edge_avsc.machine import Machine
+
 BUCKETS_MS = tuple(2.0**n for n in range(14))
 
 
@@ -38,9 +40,10 @@ class Histogram:
 
 
 class Health:
-    """What was counted and timed, for each stream."""
+    """What was counted and timed, for each stream; *machine*, in a live run, is how the machine itself was last."""
 
     def __init__(self) -> None:
+        self.machine: Machine | None = None
         self._counters: dict[str, Counter[str]] = {}
         self._stages: dict[tuple[str, str], Histogram] = {}
 

@@ -10,12 +10,14 @@ from edge_avsc.config import AppConfig, StreamConfig, hop_ns
 from edge_avsc.errors import DeviceError
 from edge_avsc.health import Health
 from edge_avsc.inbox import Arrival, Inbox
+from edge_avsc.machine import MachineWatch
 from edge_avsc.model import SceneModel
 from edge_avsc.pipeline import Output, ScenePipeline
 from edge_avsc.relief import Relief
 from edge_avsc.source_thread import Epoch, SharedWanted, SourceThread
 from edge_avsc.sources import LiveSource, is_remote, open_live, parts
 from edge_avsc.stream import StreamSettings
+from edge_avsc.succession import Successor
 from edge_avsc.supervision import State, Supervision
 from edge_avsc.types import (
     NS_PER_MS,
@@ -38,9 +40,11 @@ JOIN_NS = NS_PER_S // 2
 class Monitor:
     """All live streams of a configuration, until *stop* is set or every source has ended.
 
-    open_source: see :func:`edge_avsc.sources.open_live`. beat: is called at each turn of the loop, which shows that it
-    lives even while nothing comes. Raises DeviceError when at the start not one source can be opened and none of them
-    is far away; what is lost later comes back by itself, with an event each way.
+    successor: a model that takes over when it is ready. machine: looks at temperature and throttling.
+    open_source: see :func:`edge_avsc.sources.open_live`.
+    beat: is called at each turn of the loop, which shows that it lives even while nothing comes.
+    Raises DeviceError when at the start not one source can be opened and none of them is far away, ModelError when the
+    successor cannot be had; a source that is lost later comes back by itself, with an event each way.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class Monitor:
         *,
         clock: Clock,
         stop: threading.Event,
+        successor: Successor | None = None,
+        machine: MachineWatch | None = None,
         open_source: Callable[..., LiveSource] = open_live,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
@@ -59,11 +65,12 @@ class Monitor:
         self._stop = stop
         self._inbox = Inbox(INBOX_ITEMS, clock, self.health)
         self._relief = Relief()
-        self._fallback = model.backend.fallback
+        self._fallback = model.fallback
         self._max_lateness_ns = round(config.max_lateness_ms * NS_PER_MS)
+        self._hop_ns = hop_ns(config.hop_s)
         self._pipeline = ScenePipeline(
             model,
-            hop_ns=hop_ns(config.hop_s),
+            hop_ns=self._hop_ns,
             max_lateness_ns=self._max_lateness_ns,
             smoothing=config.smoothing,
             clock=clock,
@@ -74,16 +81,23 @@ class Monitor:
             for name, stream in config.streams.items()
         }
         self._delivered = False
+        self._successor = successor
+        self._machine = machine or MachineWatch()
 
     def outputs(self) -> Iterator[Output]:
         """Yield estimates and events as they come."""
+        if self._fallback:
+            yield from self._tell("fallback", self._fallback)
+        if self._successor:
+            yield from self._tell("building", "The model is made ready for its device; the CPU serves until then.")
+            self._successor.start(self._stop)
         for stream in self._streams.values():
-            if self._fallback:
-                yield StreamEvent(stream.name, "model", "fallback", self._fallback, self._clock.now_ns())
             stream.start()
         try:
             while not self._stop.is_set():
                 self._beat()
+                yield from self._succeed()
+                yield from self._look_at_machine()
                 alive = any(stream.alive for stream in self._streams.values())
                 arrivals = self._inbox.take(STEP_S)
                 for output in self._step(arrivals):
@@ -97,6 +111,29 @@ class Monitor:
             by_ns = self._clock.now_ns() + JOIN_NS
             for stream in self._streams.values():
                 stream.join(by_ns)
+
+    def _tell(self, event: str, detail: str) -> Iterator[Output]:
+        for name in self._streams:
+            yield StreamEvent(name, "model", event, detail, self._clock.now_ns())
+
+    def _look_at_machine(self) -> Iterator[Output]:
+        for event, detail in self._machine.check(self._clock.now_ns()):
+            yield from self._tell(event, detail)
+        self.health.machine = self._machine.machine
+
+    def _succeed(self) -> Iterator[Output]:
+        """Let the model that was waited for take over, between two windows."""
+        if self._successor is None:
+            return
+        for sentence in self._successor.said():
+            yield from self._tell("building", sentence)
+        model = self._successor.take()
+        if model is not None:
+            self._successor = None
+            self._pipeline.take_over(model)
+            if model.fallback:
+                yield from self._tell("fallback", model.fallback)
+            yield from self._tell("swapped", f"{model.backend.provider} serves from now on.")
 
     def _step(self, arrivals: list[Arrival]) -> Iterator[Output]:
         now_ns = self._clock.now_ns()
@@ -134,7 +171,8 @@ class Monitor:
         if estimate.latency and estimate.latency.close_to_label is not None:
             # What a device or a network held back is no fault of this machine's speed.
             late_ns = min(late_ns, round(estimate.latency.close_to_label * NS_PER_MS))
-        for detail in self._relief.observe(late_ns - self._max_lateness_ns, now_ns):
+        outpaced = estimate.latency is not None and estimate.latency.inference * NS_PER_MS > self._hop_ns
+        for detail in self._relief.observe(late_ns - self._max_lateness_ns, now_ns, outpaced=outpaced):
             self._pipeline.relieve(self._relief.level)
             for name in self._streams:
                 self.health.count(name, "relief_steps")

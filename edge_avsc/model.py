@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy import float32, float64, uint8
 from numpy.typing import NDArray
 
-from edge_avsc.backends.base import Backend
-from edge_avsc.backends.onnxruntime import OnnxRuntimeBackend
+from edge_avsc.backends import open_backend
+from edge_avsc.backends.base import Backend, GraphKind, Watch
 from edge_avsc.bundle import Bundle, read_bundle
 from edge_avsc.errors import ModelError, nearest
 from edge_avsc.features import LogMel, normalised_picture
+from edge_avsc.parity import largest_difference
 from edge_avsc.types import Modality, Prediction
 
 DEFAULT_MODEL = "avsc-lite"
 
 
 class SceneModel:
-    """A loaded and warmed-up bundle."""
+    """A loaded and warmed-up bundle; *graphs* are those that the backend takes, unless others are given."""
 
-    def __init__(self, folder: Path, bundle: Bundle, backend: Backend, graphs: Literal["cpu", "trt"] = "cpu") -> None:
+    def __init__(self, folder: Path, bundle: Bundle, backend: Backend, graphs: GraphKind | None = None) -> None:
+        graphs = graphs or backend.graphs
         if graphs not in bundle.graphs:
             raise ModelError(f"{folder} has no graphs for '{graphs}', only for {sorted(bundle.graphs)}.")
         parts = bundle.graphs[graphs]
         self.folder = folder
         self.bundle = bundle
         self.backend = backend
+        self.fallback: str | None = None
+        """One sentence when another provider serves than the first that was asked for."""
         self.log_mel = LogMel(bundle.audio)
         self._audio = backend.load(folder / parts.audio.path, parts.audio)
         self._image = backend.load(folder / parts.image.path, parts.image)
@@ -36,19 +40,59 @@ class SceneModel:
         self._absent_audio, self._absent_image = self._warm_up()
 
     @classmethod
-    def load(cls, model: str | Path = DEFAULT_MODEL, *, provider: str = "cpu", threads: int = 1) -> SceneModel:
-        """Load a shipped bundle by its name, or any bundle by its folder.
+    def load(
+        cls,
+        model: str | Path = DEFAULT_MODEL,
+        *,
+        backend: str = "onnxruntime",
+        provider: str | Sequence[str] = "cpu",
+        threads: int = 1,
+        watch: Watch | None = None,
+    ) -> SceneModel:
+        """Load a shipped bundle by its name, or any bundle by its folder, and check that it computes what it should.
 
-        provider: cpu, cuda, tensorrt or openvino, an execution provider of ONNX Runtime; ``model.backend.fallback``
-        says so when another one serves. Raises ModelError when the bundle is not whole.
+        backend: onnxruntime, tensorrt or tensorrt_rtx. provider: cpu, cuda, tensorrt or openvino, what ONNX Runtime
+        computes on; of several the first that serves, and ``model.fallback`` says so when it is not the first of all.
+        threads: of the CPU. watch: is told of engines that must be built first.
+        Raises ModelError when the bundle is not whole, or what was asked for is not there, does not serve, or differs
+        from the float model by more than the bundle's tolerance.
         """
         folder = find_bundle(model)
-        return cls(folder, read_bundle(folder), OnnxRuntimeBackend(provider, threads))
+        bundle = read_bundle(folder)
+        refused: list[str] = []
+        ladder = (provider,) if isinstance(provider, str) else provider
+        # Providers are a matter of ONNX Runtime.
+        for rung in ladder if backend == "onnxruntime" else ("cpu",):
+            try:
+                loaded = cls(folder, bundle, open_backend(backend, rung, threads=threads, watch=watch))
+                loaded.check_parity()
+            except ModelError as error:
+                refused.append(str(error))
+                continue
+            if refused:
+                loaded.fallback = instead(refused, loaded.backend.provider)
+            return loaded
+        raise ModelError(" ".join(dict.fromkeys(refused)))
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The scene labels, in the order of all probabilities."""
         return self.bundle.labels
+
+    def check_parity(self) -> float:
+        """Score the golden inputs; return the largest difference of a probability from the float model's.
+
+        Raises ModelError, with the numbers, when it is over the bundle's tolerance.
+        """
+        worst = largest_difference(self, self.folder, self.bundle.golden)
+        tolerance = self.bundle.golden.tolerance
+        if not worst <= tolerance:
+            raise ModelError(
+                f"{self.backend.provider} does not compute what {self.bundle.name} should: a probability of the golden "
+                f"inputs differs by {worst:.4f} from the float model's, over the tolerance of {tolerance:g}; "
+                "restore the bundle, or take another backend."
+            )
+        return worst
 
     def embed_pictures(self, pictures: NDArray[uint8]) -> NDArray[float32]:
         """Return the embeddings ``[n, n_features]`` of square RGB pictures ``[n, size_px, size_px, 3]``."""
@@ -60,7 +104,7 @@ class SceneModel:
         return embeddings
 
     def embed_sound(self, columns: NDArray[float32]) -> NDArray[float32]:
-        """Return the embedding ``[n_features]`` of one window's log-mel columns ``[n_columns, n_mels]``."""
+        """Return the embedding ``[n_features]`` of one window's columns ``[n_columns, column_size]``."""
         embedding: NDArray[float32] = self._audio.run({"log_mel": columns[None]})["audio_embedding"][0]
         return embedding
 
@@ -90,11 +134,17 @@ class SceneModel:
     def _warm_up(self) -> tuple[NDArray[float32], NDArray[float32]]:
         """Run each graph once, so that the first window is as fast as the others; return what absence looks like."""
         audio, image = self.bundle.audio, self.bundle.image
-        self._absent_audio = np.zeros_like(self.embed_sound(np.zeros((audio.columns, audio.n_mels), float32)))
+        self._absent_audio = np.zeros_like(self.embed_sound(np.zeros((audio.columns, audio.column_size), float32)))
         blank = np.zeros((1, image.size_px, image.size_px, 3), uint8)
         self._absent_image = np.zeros_like(self.embed_pictures(blank)[0])
         self.fuse(self._absent_audio, self._absent_image[None])
         return self._absent_audio, self._absent_image
+
+
+def instead(refused: Sequence[str], provider: str) -> str:
+    """Return the sentence that says why what was asked for does not serve, and what does."""
+    whys = [why.partition("; ")[0].rstrip(".") for why in refused]
+    return f"{'; '.join(whys)}; {provider} serves instead."
 
 
 def softmax(logits: NDArray[float64]) -> NDArray[float64]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
 import numpy as np
-from numpy import uint8
+from numpy import float32, uint8
 from numpy.typing import NDArray
 
 from edge_avsc.clock import Clock
@@ -29,6 +29,8 @@ from edge_avsc.types import (
 from edge_avsc.video_track import Embedded, is_black
 
 Output: TypeAlias = SceneEstimate | StreamEvent
+OnWindow: TypeAlias = Callable[[Stream, Window, NDArray[float32] | None], None]
+"""Is shown each window as it is scored, with its stream and its sound embedding ``[n_features]`` (None: no sound)."""
 PART_S = 0.1
 """Longer chunks are taken in parts, so that no ring overflows before its windows are read."""
 
@@ -38,6 +40,7 @@ class ScenePipeline:
 
     hop_ns: from window to window. max_lateness_ns: how long after its end a live window waits for what is missing.
     clock: measures how long stages take, for ``health`` and the estimates' latency; it decides nothing.
+    on_window: is shown what each window is judged by; it changes nothing.
     """
 
     def __init__(
@@ -49,8 +52,10 @@ class ScenePipeline:
         smoothing: SmoothingConfig | None = None,
         clock: Clock | None = None,
         health: Health | None = None,
+        on_window: OnWindow | None = None,
     ) -> None:
         self.health = health or Health()
+        self._on_window = on_window
         self._model = model
         self._hop_ns = hop_ns
         self._max_lateness_ns = max_lateness_ns
@@ -74,6 +79,10 @@ class ScenePipeline:
     def close(self, stream: str) -> None:
         """Forget a stream; its counters stay in ``health``."""
         del self._streams[stream]
+
+    def take_over(self, model: SceneModel) -> None:
+        """Score with *model* from here on: the same bundle on another backend, so that embeddings stay comparable."""
+        self._model = model
 
     def relieve(self, level: int) -> None:
         """Leave out, in all streams, what a step of :class:`edge_avsc.relief.Relief` says; 0 is nothing."""
@@ -128,6 +137,8 @@ class ScenePipeline:
         began_ns = self._now_ns()
         sound = None if window.columns is None else self._model.embed_sound(window.columns)
         audio_ms = self._timed(stream.name, "audio", began_ns, int(sound is not None))
+        if self._on_window:
+            self._on_window(stream, window, sound)
         began_ns = self._now_ns()
         prediction = None
         if window.modality != "none":

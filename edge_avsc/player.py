@@ -13,7 +13,7 @@ from edge_avsc.errors import ConfigError
 from edge_avsc.health import Health
 from edge_avsc.inbox import Arrival
 from edge_avsc.model import SceneModel
-from edge_avsc.pipeline import Output, ScenePipeline
+from edge_avsc.pipeline import OnWindow, Output, ScenePipeline
 from edge_avsc.sources import Recording, open_recording, parts
 from edge_avsc.stream import StreamSettings
 from edge_avsc.types import Item, Latency, Role, SceneEstimate, StreamEvent, available_ns
@@ -24,7 +24,10 @@ BLOCK_SAMPLES = 4096
 
 
 class Player:
-    """Plays recordings, each through a pipeline of its own; *speed* None is as fast as possible."""
+    """Plays recordings, each through a pipeline of its own; *speed* None is as fast as possible.
+
+    on_window: is shown what each window is judged by (see :class:`edge_avsc.pipeline.ScenePipeline`).
+    """
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class Player:
         smoothing: SmoothingConfig | None = None,
         block_samples: int | None = None,
         health: Health | None = None,
+        on_window: OnWindow | None = None,
     ) -> None:
         if speed is not None and not 0.01 <= speed <= 1000.0:
             raise ConfigError(f"The speed is {speed:g}; it must be 'max' or a number from 0.01 to 1000.")
@@ -45,6 +49,7 @@ class Player:
         self._model = model
         self._hop_ns = hop_ns
         self._speed = speed
+        self._on_window = on_window
         self._smoothing = smoothing
         self._block_samples = block_samples or (None if self.paced else BLOCK_SAMPLES)
         self._anchor: UtcAnchor | None = None
@@ -65,12 +70,17 @@ class Player:
             clock = ReplayClock(self._speed) if self._speed is not None else None
             self._anchor = UtcAnchor.now(clock, self._speed or 1.0) if clock else None
             pipeline = ScenePipeline(
-                self._model, hop_ns=self._hop_ns, smoothing=self._smoothing, clock=clock, health=self.health
+                self._model,
+                hop_ns=self._hop_ns,
+                smoothing=self._smoothing,
+                clock=clock,
+                health=self.health,
+                on_window=self._on_window,
             )
             roles = frozenset(role for source, _ in sources for role in source.roles)
             pipeline.open(name, StreamSettings(roles, epoch_ns=0, recorded=True))
-            if self._model.backend.fallback:
-                yield StreamEvent(name, "model", "fallback", self._model.backend.fallback, 0)
+            if self._model.fallback:
+                yield StreamEvent(name, "model", "fallback", self._model.fallback, 0)
             items = (_earlier(source.items(), latency_ns) for source, latency_ns in sources)
             for item in heapq.merge(*items, key=available_ns):
                 if clock:

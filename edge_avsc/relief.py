@@ -27,8 +27,9 @@ class Relief:
     """Climbs a step while labels keep coming 0.25 s too late, and goes down after 5 s of labels in time.
 
     Steps: 1 half of the wanted frames, 2 twice the hop as well, 3 only the newest due window as well. Labels that are
-    half a second too late take all steps at once; one late moment, after which the backlog is gone, takes none. A step
-    down that had to be taken back makes the next one wait twice as long, up to five minutes.
+    half a second too late take all steps at once; one late moment, after which the backlog is gone, takes none. Where
+    the window's own inference took longer than a hop, no lull will mend that: the first such label counts. A step down
+    that had to be taken back makes the next one wait twice as long, up to five minutes.
     """
 
     def __init__(self) -> None:
@@ -38,11 +39,14 @@ class Relief:
         self._patience_ns = DOWN_NS
         self._went_down_ns: int | None = None
 
-    def observe(self, late_ns: int, now_ns: int) -> list[str]:
-        """Take in that a label came *late_ns* after the latest moment for it; return a sentence for each step taken."""
+    def observe(self, late_ns: int, now_ns: int, *, outpaced: bool = False) -> list[str]:
+        """Take in that a label came *late_ns* after the latest moment for it; return a sentence for each step taken.
+
+        outpaced: the inference for its window took longer than a hop.
+        """
         if late_ns > TOO_LATE_NS:
             self._in_time_since_ns = None
-            return self._climb(late_ns, now_ns)
+            return self._climb(late_ns, now_ns, 0 if outpaced else UP_NS)
         self._late_since_ns = None
         if late_ns > IN_TIME_NS or self.level == 0:
             self._in_time_since_ns = None
@@ -55,11 +59,11 @@ class Relief:
         self._in_time_since_ns, self._went_down_ns = None, now_ns
         return [EASED[self.level]]
 
-    def _climb(self, late_ns: int, now_ns: int) -> list[str]:
+    def _climb(self, late_ns: int, now_ns: int, wait_ns: int) -> list[str]:
         if self._late_since_ns is None:
             self._late_since_ns = now_ns
         top = len(STEPS) - 1
-        if self.level == top or now_ns - self._late_since_ns < UP_NS:
+        if self.level == top or now_ns - self._late_since_ns < wait_ns:
             return []
         if self._went_down_ns is not None and now_ns - self._went_down_ns < 2 * DOWN_NS:
             self._patience_ns = min(2 * self._patience_ns, 300 * NS_PER_S)

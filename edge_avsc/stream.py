@@ -110,6 +110,7 @@ class Stream:
         self.windows.relief = level
         if self.video:
             self.video.every = 2 if level else 1
+            self.waiting = [frame for frame in self.waiting if not self.video.skips(frame[0])]
 
     def tell_blindness(self, window: Window) -> Iterator[StreamEvent]:
         """Say when the sound becomes digital silence or the pictures black, and when that is over."""

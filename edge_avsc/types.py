@@ -84,7 +84,7 @@ def available_ns(item: Item) -> int:
 class Window:
     """One second of sound and pictures, [start_ns, end_ns), ready to be scored.
 
-    columns: normalised log-mel, float32 ``[n_columns, n_mels]``; None when the sound is missing.
+    columns: normalised, log-mel as a rule, float32 ``[n_columns, column_size]``; None when the sound is missing.
     embeddings: float32 ``[n_pictures, n_features]``; None when the pictures are missing.
     audio_coverage, video_coverage: share of the window's columns and wanted pictures that say something, 0..1.
     silent, black: whether digital silence or black pictures are (part of) what is missing.
@@ -138,6 +138,11 @@ class Latency:
     image: float | None
     fusion: float | None
     close_to_label: float | None
+
+    @property
+    def inference(self) -> float:
+        """What the window's sound, one of its pictures and their fusion took together."""
+        return sum(ms or 0.0 for ms in (self.audio, self.image, self.fusion))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from edge_avsc import verbs_about as about
 from edge_avsc.errors import ConfigError, EdgeAvscError
 
 if TYPE_CHECKING:
     from edge_avsc.config import AppConfig, StreamConfig
+    from edge_avsc.evaluation.datasets import Dataset
     from edge_avsc.health import Health
     from edge_avsc.pipeline import Output
     from edge_avsc.player import Player
@@ -32,7 +34,8 @@ def _replay(args: argparse.Namespace) -> int:
     from edge_avsc.player import Player
 
     config = _replay_config(args)
-    model = SceneModel.load(config.model, provider=config.provider)
+    with about.watched() as watch:
+        model = SceneModel.load(config.model, backend=config.backend, provider=config.provider, watch=watch)
     player = Player(model, hop_ns(config.hop_s), speed=args.speed, smoothing=config.smoothing)
     worst = 0
     with contextlib.ExitStack() as open_sinks:
@@ -125,17 +128,18 @@ def _run(args: argparse.Namespace) -> int:
 
     from edge_avsc.clock import MonotonicClock, UtcAnchor
     from edge_avsc.live import Monitor
-    from edge_avsc.model import SceneModel
     from edge_avsc.notify import ServiceNotice
+    from edge_avsc.succession import begin
 
-    config = _live_config(args.config)
+    config = about.live_config(args.config)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     clock = MonotonicClock()
-    model = SceneModel.load(config.model, provider=config.provider)
+    with about.watched() as watch:
+        model, successor = begin(config, watch)
     notice = ServiceNotice(clock)
-    monitor = Monitor(config, model, clock=clock, stop=stop, beat=notice.alive)
+    monitor = Monitor(config, model, clock=clock, stop=stop, successor=successor, beat=notice.alive)
     with contextlib.ExitStack() as opened:
         sinks, console = _open_sinks(config, opened, UtcAnchor.now(clock).iso, monitor.health, append=True)
         opened.callback(notice.stopping)
@@ -147,69 +151,98 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _live_config(path: str | None) -> AppConfig:
-    from edge_avsc.config import AppConfig, SourceConfig, StreamConfig, load_config
+def _evaluate(args: argparse.Namespace) -> int:
+    from pathlib import Path
 
-    if path is None:
-        default = StreamConfig(audio=SourceConfig(uri="default"), video=SourceConfig(uri="default"))
-        return AppConfig(streams={"live": default})
-    config = load_config(path)
-    if not config.streams:
-        raise ConfigError(f"{path} names no streams; add e.g. 'streams: {{live: {{audio: default, video: default}}}}'.")
-    return config
+    from edge_avsc.evaluation.datasets import read_dataset
+    from edge_avsc.evaluation.evaluate import default_jobs, evaluate, open_systems
 
+    dataset = read_dataset(args.dataset, args.split, train=args.train, labels_from_names=args.labels_from_names)
+    print(f"{dataset.split}: {len(dataset.rows)} clips", flush=True)
+    if args.check:
+        from edge_avsc.evaluation.flaws import check
 
-def _devices(args: argparse.Namespace) -> int:
-    from edge_avsc.sources import list_devices
-
-    for line in list_devices():
-        print(line)
+        flaws = -1  # the last line only counts them
+        for line in check(dataset, sys.stderr):
+            print(line, flush=True)
+            flaws += 1
+        return ConfigError.exit_code if flaws else 0
+    if args.stream:
+        return _evaluate_stream(args, dataset)
+    if {args.hours, args.stay_s, args.seed} != {None}:
+        raise ConfigError("--hours, --stay-s and --seed belong to --stream; add it, or leave them out.")
+    systems = open_systems(args.model or ["avsc-lite"], args.label)
+    try:
+        _tell(evaluate(dataset, systems, Path(args.out), args.jobs or default_jobs()))
+    except KeyboardInterrupt:
+        complain(f"what was scored is kept in {args.out}; the same command goes on from there.")
+        raise
     return 0
 
 
-def _doctor(args: argparse.Namespace) -> int:
-    from edge_avsc.clock import MonotonicClock
-    from edge_avsc.doctor import examine
+def _evaluate_stream(args: argparse.Namespace, dataset: Dataset) -> int:
+    from pathlib import Path
 
-    worst = 0
-    for finding in examine(_live_config(args.config), seconds=args.seconds, clock=MonotonicClock()):
-        print(finding, flush=True)
-        worst = max(worst, finding.exit_code)
-    return worst
+    from edge_avsc.evaluation.evaluate_stream import evaluate_stream
+    from edge_avsc.model import SceneModel
 
-
-def _sync(args: argparse.Namespace) -> int:
-    from edge_avsc.clock import MonotonicClock
-    from edge_avsc.sync import measure
-
-    for line in measure(_live_config(args.config), args.stream, seconds=args.seconds, clock=MonotonicClock()):
-        print(line, flush=True)
+    models = args.model or ["avsc-lite"]
+    if len(models) > 1:
+        raise ConfigError("--stream measures one bundle at a time; give --model once.")
+    if args.jobs or args.label:
+        raise ConfigError("--stream plays one recording and submits nothing; leave out --jobs and --label.")
+    model = SceneModel.load(models[0])
+    given = {name: getattr(args, name) for name in ("hours", "stay_s", "seed") if getattr(args, name) is not None}
+    _tell(evaluate_stream(dataset, model, Path(args.out), **given))
     return 0
 
 
-def _schema(args: argparse.Namespace) -> int:
-    from edge_avsc.config import config_schema
+def _compare(args: argparse.Namespace) -> int:
+    from edge_avsc.evaluation.compare import compare_files
 
-    print(json.dumps(config_schema(), indent=2))
+    columns = [(first, second) for first, second in args.spearman]
+    compare_files(
+        args.outputs,
+        args.reference,
+        floor=args.floor,
+        table=args.table,
+        spearman=columns,
+        out=args.out,
+        stream=sys.stdout,
+    )
     return 0
 
 
-def _model(args: argparse.Namespace) -> int:
-    from edge_avsc.golden import describe, verify
+def _train(args: argparse.Namespace) -> int:
+    from edge_avsc.training.recipes.run import run
 
-    lines = describe(args.model) if args.action == "info" else verify(args.model)
+    try:
+        _tell(run(args))
+    except KeyboardInterrupt:
+        complain("what was done is kept; the same command goes on from there.")
+        raise
+    return 0
+
+
+def _tell(lines: Iterable[str]) -> None:
+    """Print *lines*; whoever reads them may go, as head does: the work is done all the same."""
     for line in lines:
-        print(line)
-    return 0
+        try:
+            print(line, flush=True)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "replay": _replay,
     "run": _run,
-    "devices": _devices,
-    "doctor": _doctor,
-    "sync": _sync,
-    "schema": _schema,
-    "model": _model,
+    "devices": about.devices,
+    "doctor": about.doctor,
+    "sync": about.sync,
+    "schema": about.schema,
+    "model": about.model,
+    "evaluate": _evaluate,
+    "compare": _compare,
+    "train": _train,
 }
 """Each takes the arguments, and returns the exit code."""

@@ -89,12 +89,17 @@ class VideoTrack:
         self._count("video_late_frames", int(frame.time_ns < self._scored_ns))
         if frame.time_ns < self._needed_ns:
             return None
-        if self._wanted.begun_by(frame.time_ns) % self.every:
-            self._count("video_skipped_frames", 1)
+        if self.skips(frame.time_ns):
             return None
         if frame.image is None:
             self._count("video_missed_frames", 1)
         return frame.image
+
+    def skips(self, time_ns: int) -> bool:
+        """Tell whether the wanted frame of *time_ns* is left out because the machine is overloaded, and count that."""
+        skipped = self._wanted.begun_by(time_ns) % self.every > 0
+        self._count("video_skipped_frames", int(skipped))
+        return skipped
 
     def put(self, time_ns: int, embedded: Embedded) -> None:
         """Keep the embedding of the wanted frame of *time_ns*."""

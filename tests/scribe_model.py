@@ -37,7 +37,8 @@ class ScribeModel:
         self.bundle = bundle
         self.labels = bundle.labels
         self.log_mel = ScribeLogMel()
-        self.backend = SimpleNamespace(max_batch=max_batch, fallback=None)
+        self.backend = SimpleNamespace(max_batch=max_batch)
+        self.fallback = None
         self.scored: list[tuple[list[int] | None, list[int] | None]] = []
         self.embedded: list[int] = []
 

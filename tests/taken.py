@@ -91,12 +91,17 @@ def lags_ms(taken: Taken, near_ms: float = 0.0) -> list[float]:
     return lags
 
 
-def write_demo_tool() -> Any:
-    """Return tools/write_demo.py as a module; the tools are no package."""
-    path = Path(__file__).parents[1] / "tools" / "write_demo.py"
-    specification = importlib.util.spec_from_file_location("write_demo", path)
+def tool(name: str) -> Any:
+    """Return tools/NAME.py as a module; the tools are no package."""
+    path = Path(__file__).parents[1] / "tools" / f"{name}.py"
+    specification = importlib.util.spec_from_file_location(name, path)
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
+
+
+def write_demo_tool() -> Any:
+    """Return tools/write_demo.py as a module."""
+    return tool("write_demo")

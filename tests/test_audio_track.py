@@ -11,7 +11,7 @@ from numpy import float32
 from numpy.typing import NDArray
 
 from edge_avsc.audio_track import AudioTrack
-from edge_avsc.features import mono
+from edge_avsc.features import LogMel, mono, side
 from edge_avsc.model import SceneModel
 from edge_avsc.resampling import StreamResampler
 from edge_avsc.types import NS_PER_MS, NS_PER_S, AudioChunk
@@ -369,3 +369,50 @@ def test_an_empty_chunk_is_nothing(tiny_model: SceneModel) -> None:
     listener.track.add(AudioChunk(np.zeros((0, 2), float32), 48000, 99, 5), 0)
     assert not listener.track.complete(0)
     assert not listener.counted
+
+
+@given(rate_hz=st.sampled_from(RATES), channels=st.integers(1, 3), sizes=SIZES, seed=st.integers(0, 9))
+@settings(max_examples=20)
+def test_two_signals_arrive_as_those_of_the_whole_clip(
+    tiny_model: SceneModel, rate_hz: int, channels: int, sizes: list[int], seed: int
+) -> None:
+    front_end = tiny_model.bundle.audio.model_copy(update={"channels": 2, "mix": "left_right"})
+    log_mel = LogMel(front_end)
+    sound = noise(1.2, rate_hz, channels, seed)
+    listener = Listener(tiny_model)
+    listener.track = AudioTrack(front_end, log_mel, listener._count)
+    listener.hear(sound, rate_hz, sizes)
+    listener.track.end(0)
+    middle, apart = (
+        np.concatenate([resampler.push(signal), resampler.flush()])
+        for signal, resampler in (
+            (mono(sound[:, :2]), StreamResampler(rate_hz, 16000)),
+            (side(sound), StreamResampler(rate_hz, 16000)),
+        )
+    )
+    count = (len(middle) - N_FFT) // HOP + 1
+    heard = single_columns(listener.track, count)
+    assert len(heard) == count
+    for c, column in heard.items():
+        part = slice(c * HOP, c * HOP + N_FFT)
+        np.testing.assert_array_equal(column, log_mel.column(middle[part], apart[part]))
+
+
+def test_what_is_only_in_the_difference_is_not_silence(tiny_model: SceneModel) -> None:
+    front_end = tiny_model.bundle.audio.model_copy(update={"channels": 2, "mix": "average_difference"})
+    listener = Listener(tiny_model)
+    listener.track = AudioTrack(front_end, LogMel(front_end), listener._count)
+    one = noise(1.2, 16000)
+    listener.hear(np.concatenate([one, -one], axis=1), 16000)
+    assert listener.track.window(0).coverage == 1.0
+
+
+def test_a_side_that_is_no_number_is_a_gap(tiny_model: SceneModel) -> None:
+    front_end = tiny_model.bundle.audio.model_copy(update={"channels": 2, "mix": "average_difference"})
+    listener = Listener(tiny_model)
+    listener.track = AudioTrack(front_end, LogMel(front_end), listener._count)
+    sound = noise(1.2, 16000, 2)
+    sound[5000] = 1e30, -1e30
+    listener.hear(sound, 16000)
+    assert listener.counted["audio_invalid_samples"] == 1
+    assert 0.5 < listener.track.window(0).coverage < 1.0

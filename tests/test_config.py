@@ -61,7 +61,7 @@ def test_every_key_has_its_default() -> None:
     assert config == AppConfig()
     assert config.hop_s == 0.5
     assert config.max_lateness_ms == 150.0
-    assert config.provider == "cpu"
+    assert config.provider == ("cpu",)
     assert config.streams == {}
     assert config.smoothing == SmoothingConfig(switches_per_hour=60.0, min_dwell_s=2.0, unsure_below=0.5)
     assert config.sinks == SinksConfig(console=ConsoleConfig(changes_only=False), jsonl=None)
@@ -145,7 +145,11 @@ WRONG = {
     "hop_s: 0.01": "hop_s is 0.01; it must be greater than or equal to 0.05",
     "hop_s: 61": "hop_s is 61; it must be less than or equal to 60",
     "hop_s: 0.07": "The hop is 0.07 s; it must be a multiple of 0.05 s from 0.05 to 60",
-    "provider: gpu": "provider is \"gpu\"; it must be 'cpu', 'cuda', 'tensorrt' or 'openvino'",
+    "provider: gpu": "provider.0 is \"gpu\"; it must be 'cpu', 'cuda', 'tensorrt' or 'openvino'",
+    "provider: [tensorrt, gpu]": "provider.1 is \"gpu\"; it must be 'cpu', 'cuda', 'tensorrt' or 'openvino'",
+    "provider: []": "provider: write the name of a provider, or a list of such names",
+    "provider: 3": "provider: write the name of a provider, or a list of such names",
+    "backend: tensorflow": "backend is \"tensorflow\"; it must be 'onnxruntime', 'tensorrt' or 'tensorrt_rtx'",
     "smoothing: 3": "smoothing is 3; it must be a mapping of keys and values",
     "smoothing: {unsure_below: 2}": "smoothing.unsure_below is 2; it must be less than or equal to 1",
     "sinks: {jsonl: {path: 3}}": "sinks.jsonl.path is 3; it must be a valid string",
@@ -236,7 +240,8 @@ configs = st.builds(
     model=printable,
     hop_s=st.integers(1, 1200).map(lambda steps: steps * 0.05),
     max_lateness_ms=st.floats(0, 10_000),
-    provider=st.sampled_from(["cpu", "cuda", "tensorrt", "openvino"]),
+    backend=st.sampled_from(["onnxruntime", "tensorrt", "tensorrt_rtx"]),
+    provider=st.lists(st.sampled_from(["cpu", "cuda", "tensorrt", "openvino"]), min_size=1, max_size=3).map(tuple),
     streams=st.dictionaries(names, streams, max_size=3),
     smoothing=st.builds(
         SmoothingConfig,

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy import float32, uint8
 from numpy.typing import NDArray
 
-from edge_avsc.bundle import AudioFrontEnd, ImageFrontEnd
-from edge_avsc.features import LogMel, mel_filter_bank, mono, normalised_picture, square_picture
+from edge_avsc.bundle import AudioFrontEnd, Bank, ImageFrontEnd
+from edge_avsc.features import LogMel, filter_bank, mel_filter_bank, mono, normalised_picture, side, square_picture
 from edge_avsc.model import SceneModel
 
 
@@ -100,3 +100,77 @@ def test_pictures_are_normalised_per_channel_planes_first(image: ImageFrontEnd) 
     np.testing.assert_allclose(prepared, truth.transpose(2, 0, 1), atol=1e-5)
     assert prepared.dtype == float32
     assert prepared.flags.c_contiguous
+
+
+BANKS: tuple[Bank, ...] = ("log_mel", "log_gammatone", "log_bark", "log_wavelet")
+
+
+@pytest.mark.parametrize("bank", BANKS)
+def test_in_every_bank_a_tone_stands_out_where_its_filter_peaks(audio: AudioFrontEnd, bank: Bank) -> None:
+    front_end = audio.model_copy(update={"front_end": bank})
+    filters = filter_bank(front_end, bank)
+    assert filters.shape == (front_end.n_fft // 2 + 1, front_end.n_mels)
+    assert filters.min() >= 0.0
+    assert 0.3 < filters.max() <= 1.0
+    for tone_hz in (500.0, 1500.0, 5000.0):
+        tone = np.sin(2 * np.pi * tone_hz * np.arange(front_end.n_fft) / front_end.sample_rate_hz).astype(float32)
+        bin_of_tone = round(tone_hz * front_end.n_fft / front_end.sample_rate_hz)
+        assert abs(int(LogMel(front_end).column(tone).argmax()) - int(filters[bin_of_tone].argmax())) <= 1
+
+
+def test_a_wavelet_band_is_the_wavelets_mean_power() -> None:
+    """Parseval: what the filters weigh out of the spectrum is the power of the convolution with the wavelet."""
+    front_end = AudioFrontEnd.model_validate({**TWO_SIGNALS, "channels": 1, "mix": "mono", "front_end": "log_wavelet"})
+    samples = np.random.default_rng(1).normal(0, 0.1, front_end.n_fft).astype(float32)
+    band = np.exp(LogMel(front_end).column(samples))[5]
+    response = np.sqrt(filter_bank(front_end, "log_wavelet")[:, 5].astype(np.float64))
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(front_end.n_fft) / front_end.n_fft)
+    half = np.concatenate([np.fft.rfft(samples * window) * response, np.zeros(front_end.n_fft // 2 - 1)])
+    analytic = np.fft.ifft(half)
+    assert band == pytest.approx(front_end.n_fft * (np.abs(analytic) ** 2).sum(), rel=1e-3)
+
+
+TWO_SIGNALS = {
+    "front_end": ["log_mel", "log_bark"],
+    "sample_rate_hz": 16000,
+    "channels": 2,
+    "mix": "left_right",
+    "n_fft": 512,
+    "hop_samples": 400,
+    "n_mels": 12,
+    "fmin_hz": 20,
+    "fmax_hz": 8000,
+    "columns": 37,
+    "normalisation": {"floor": 1e-9, "mean": 0, "scale": 1},
+}
+
+
+@pytest.mark.parametrize(
+    ("mix", "expected"),
+    [
+        ("left_right", ("left", "right")),
+        ("average_difference", ("average", "difference")),
+        ("left_right_difference", ("left", "right", "difference")),
+    ],
+)
+def test_a_column_holds_signal_by_signal_bank_by_bank(mix: str, expected: tuple[str, ...]) -> None:
+    front_end = AudioFrontEnd.model_validate({**TWO_SIGNALS, "mix": mix, "channels": len(expected)})
+    both = np.random.default_rng(2).normal(0, 0.1, (512, 2)).astype(float32)
+    signals = {
+        "left": both[:, 0],
+        "right": both[:, 1],
+        "average": both.mean(axis=1),
+        "difference": both[:, 0] - both[:, 1],
+    }
+    column = LogMel(front_end).column(mono(both), side(both))
+    assert column.shape == (front_end.column_size,) == (len(expected) * 24,)
+    parts = iter(column.reshape(-1, 12))
+    for name in expected:
+        for bank in front_end.banks:
+            alone = front_end.model_copy(update={"front_end": bank, "channels": 1, "mix": "mono"})
+            np.testing.assert_allclose(next(parts), LogMel(alone).column(signals[name]), rtol=1e-3, atol=1e-3)
+
+
+def test_one_channel_has_no_difference() -> None:
+    sound = np.random.default_rng(3).normal(0, 0.1, (8, 1)).astype(float32)
+    np.testing.assert_array_equal(side(sound), np.zeros(8))

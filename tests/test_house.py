@@ -17,25 +17,27 @@ PACKAGE = ROOT / "edge_avsc"
 
 # Imports point down: a module may import only modules of lower floors. Leaves are imported, never one by another.
 FLOORS: list[set[str]] = [
-    {"errors", "types"},
-    {"clock", "config", "bundle"},
-    {"ring", "resampling", "features", "health", "notify"},
+    {"errors", "types", "providers"},
+    {"clock", "config", "bundle", "machine"},
+    {"ring", "resampling", "features", "health", "notify", "parity"},
     {"inbox", "audio_track", "video_track"},
     {"windows", "model", "smoothing", "skew", "quality", "supervision", "relief"},
-    {"stream", "source_thread"},
+    {"stream", "source_thread", "succession"},
     {"pipeline"},
-    {"golden", "player", "live", "survey"},
+    {"golden", "player", "live", "survey", "building"},
     {"replay", "findings", "sync"},
     {"doctor"},
-    {"verbs"},
+    {"selftest"},
+    {"verbs_about", "arguments"},
+    {"verbs", "cli_research"},
     {"cli"},
 ]
 LEAVES = {"sources", "sinks", "backends"}
 LEAVES_MAY_IMPORT = {"errors", "types", "clock", "config", "bundle"}
 MAY_IMPORT_LEAVES = {
-    "sources": {"source_thread", "player", "live", "survey", "doctor", "sync", "verbs"},
-    "sinks": {"doctor", "verbs"},
-    "backends": {"model", "golden", "doctor"},
+    "sources": {"source_thread", "player", "live", "survey", "doctor", "sync", "verbs", "verbs_about"},
+    "sinks": {"doctor", "verbs", "verbs_about"},
+    "backends": {"model", "golden", "doctor", "succession", "building", "selftest", "verbs_about"},
 }
 APART = {"training", "evaluation"}
 
@@ -45,9 +47,12 @@ DOORS: dict[str, str | tuple[str, ...]] = {
     "cv2": ("features.py", "sources/camera.py", "sources/_raw_pictures.py"),
     "soxr": "resampling.py",
     "onnxruntime": "backends/onnxruntime.py",
-    "rich": "sinks/console.py",
+    "rich": ("sinks/console.py", "sinks/progress.py", "evaluation/progress.py", "evaluation/comparison_tables.py"),
     "sounddevice": "sources/_portaudio.py",
-    "yaml": ("config.py", "bundle.py"),
+    "yaml": ("config.py", "bundle.py", "evaluation/submission.py"),
+    "matplotlib": "evaluation/figures.py",
+    "sklearn": "evaluation/metrics.py",
+    "scipy": "evaluation/metrics.py",
     "torch": "training/",
     "onnx": "training/",
     "tqdm": "training/",
@@ -95,7 +100,9 @@ def test_imports_point_down(path: Path) -> None:
         other = room(dotted)
         if other is None or other == me or other not in known:
             continue
-        assert other not in APART or me == "verbs", f"{path} imports {dotted}: the live path knows nothing of it"
+        if other in APART:
+            assert me == "verbs", f"{path} imports {dotted}: the live path knows nothing of it"
+            continue
         if me in LEAVES:
             assert other in LEAVES_MAY_IMPORT, f"{path} imports {dotted}: leaves know only the ground floor"
         elif other in LEAVES:

@@ -9,12 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_avsc.backends.base import GraphRunner, Watch
+from edge_avsc.backends.onnxruntime import OnnxRuntimeBackend
+from edge_avsc.bundle import GraphSpec, read_bundle
 from edge_avsc.clock import MonotonicClock
 from edge_avsc.config import AppConfig, SourceConfig, StreamConfig
-from edge_avsc.errors import DeviceError
+from edge_avsc.errors import DeviceError, ModelError
 from edge_avsc.live import Monitor
+from edge_avsc.machine import MachineWatch
 from edge_avsc.model import SceneModel
 from edge_avsc.pipeline import Output
+from edge_avsc.succession import Successor
 from edge_avsc.types import NS_PER_S, AudioChunk, Item, Role, SceneEstimate, SourceEvent, StreamEvent, VideoFrame
 
 RATE_HZ = 16_000
@@ -76,7 +81,14 @@ def failing(
     return deliver
 
 
-def monitor(model: SceneModel, stop: threading.Event, **sources: Scripted) -> Monitor:
+def monitor(
+    model: SceneModel,
+    stop: threading.Event,
+    *,
+    successor: Successor | None = None,
+    machine: MachineWatch | None = None,
+    **sources: Scripted,
+) -> Monitor:
     """A monitor of one stream 's' with these sources."""
     uris: dict[str, Any] = {role: SourceConfig(uri=f"device-{role}") for role in sources}
     config = AppConfig(hop_s=0.05, streams={"s": StreamConfig(**uris)})
@@ -85,6 +97,8 @@ def monitor(model: SceneModel, stop: threading.Event, **sources: Scripted) -> Mo
         model,
         clock=MonotonicClock(),
         stop=stop,
+        successor=successor,
+        machine=machine or MachineWatch(Path("/nowhere")),
         open_source=lambda uri, roles, **_: sources[uri.removeprefix("device-")],
     )
 
@@ -117,12 +131,98 @@ def test_sound_and_pictures_become_one_stream(tiny_model: SceneModel) -> None:
 
 
 def test_another_provider_than_asked_for_is_told(tiny_folder: Path) -> None:
-    model = SceneModel.load(tiny_folder, provider="openvino")
-    if model.backend.fallback is None:
+    model = SceneModel.load(tiny_folder, provider=["openvino", "cpu"])
+    if model.fallback is None:
         pytest.skip("this build of ONNX Runtime has OpenVINO")
     stop = threading.Event()
     alone = monitor(model, stop, audio=Scripted("audio", [sound(2)]))
     assert events(until(alone.outputs(), lambda seen: labelled(seen, "a") >= 1, stop))[0] == ("model", "fallback")
+
+
+def test_a_model_that_is_built_meanwhile_takes_over_between_two_windows(tiny_folder: Path) -> None:
+    """The CPU serves until the other is ready: an event each, and not one window lost."""
+    stop, built = threading.Event(), threading.Event()
+    scored: list[str] = []
+
+    class Other(OnnxRuntimeBackend):
+        def load(self, path: Path, spec: GraphSpec) -> GraphRunner:
+            runner = super().load(path, spec)
+            return Noted(runner, scored) if path.name == "fusion.onnx" else runner
+
+    def load(watch: Watch) -> SceneModel:
+        watch.say("The engine is built anew.")
+        assert built.wait(10)
+        model = SceneModel(tiny_folder, read_bundle(tiny_folder), Other())
+        model.backend.provider = "another"
+        return model
+
+    def delivered(put: Callable[[Item], None]) -> None:
+        sound(3)(put)
+        built.set()
+        swapped.wait(10)
+        put_later(put)
+
+    swapped = threading.Event()
+
+    def put_later(put: Callable[[Item], None]) -> None:
+        began_ns = MonotonicClock().now_ns()
+        for first in range(0, 2 * RATE_HZ, 1600):
+            time_ns = began_ns + first * NS_PER_S // RATE_HZ
+            put(AudioChunk(np.full((1600, 1), 0.1, np.float32), RATE_HZ, 3 * RATE_HZ + first, time_ns))
+
+    alone = monitor(SceneModel.load(tiny_folder), stop, successor=Successor(load), audio=Scripted("audio", [delivered]))
+    seen: list[Output] = []
+    after: list[int] = []
+    for output in alone.outputs():
+        seen.append(output)
+        if isinstance(output, StreamEvent) and output.event == "swapped":
+            swapped.set()
+            after.append(len(seen))
+        if after and labelled(seen[after[0] :], "a") >= 5:
+            stop.set()
+    estimates = [one for one in seen if isinstance(one, SceneEstimate)]
+    assert [one.index for one in estimates] == list(range(len(estimates)))
+    told = [one for one in seen if isinstance(one, StreamEvent) and one.source == "model"]
+    assert [one.event for one in told] == ["building", "building", "swapped"]
+    assert told[1].detail == "The engine is built anew."
+    assert told[2].detail == "another serves from now on."
+    # One run warms it up; all others are windows.
+    assert len(scored) - 1 == labelled(seen[after[0] :], "a")
+    assert labelled(seen[: after[0]], "a") >= 5
+
+
+class Noted:
+    """A runner that notes when it ran."""
+
+    def __init__(self, runner: GraphRunner, noted: list[str]) -> None:
+        self._runner = runner
+        self._noted = noted
+
+    def run(self, inputs: Any) -> Any:
+        self._noted.append("ran")
+        return self._runner.run(inputs)
+
+
+def test_a_model_that_cannot_be_had_ends_the_run(tiny_model: SceneModel) -> None:
+    def load(watch: Watch) -> SceneModel:
+        raise ModelError("No engine could be built; check the driver.")
+
+    alone = monitor(tiny_model, threading.Event(), successor=Successor(load), audio=Scripted("audio", [sound(1)]))
+    with pytest.raises(ModelError, match="No engine could be built"):
+        list(alone.outputs())
+
+
+def test_a_machine_that_slows_itself_down_is_told(tiny_model: SceneModel, tmp_path: Path) -> None:
+    stop = threading.Event()
+    device = tmp_path / "sys/class/thermal/cooling_device0"
+    device.mkdir(parents=True)
+    (device / "type").write_text("cpufreq-cpu0\n")
+    (device / "cur_state").write_text("3\n")
+    alone = monitor(tiny_model, stop, machine=MachineWatch(tmp_path), audio=Scripted("audio", [sound(2)]))
+    seen = until(alone.outputs(), lambda seen: labelled(seen, "a") >= 1, stop)
+    assert events(seen)[0] == ("model", "throttled")
+    assert alone.health.machine is not None
+    assert alone.health.machine.slowed_by == ("cpufreq-cpu0 (step 3)",)
 
 
 def test_labels_go_on_with_what_is_left(tiny_model: SceneModel) -> None:

@@ -12,7 +12,8 @@ from hypothesis.extra.numpy import arrays
 from numpy import float32, uint8
 from numpy.typing import NDArray
 
-from edge_avsc.backends.onnxruntime import OnnxRuntimeBackend
+from edge_avsc.backends._providers import PROVIDERS
+from edge_avsc.backends.onnxruntime import OnnxRuntimeBackend, available_providers
 from edge_avsc.bundle import read_bundle
 from edge_avsc.errors import ModelError
 from edge_avsc.model import SceneModel, bundle_folders, find_bundle, softmax
@@ -101,6 +102,49 @@ def test_softmax_is_finite_and_sums_to_one(logits: NDArray[np.float64]) -> None:
     assert np.isfinite(probabilities).all()
     assert probabilities.sum() == pytest.approx(1.0)
     assert (probabilities[logits == logits.max()] == probabilities.max()).all()
+
+
+def absent_provider() -> str:
+    """A provider that this build of ONNX Runtime does not have; every build lacks one of them."""
+    return next(name for name, known in PROVIDERS.items() if known not in available_providers())
+
+
+def test_a_list_of_providers_allows_to_fall_back_and_that_is_said(tiny_folder: Path) -> None:
+    name = absent_provider()
+    model = SceneModel.load(tiny_folder, provider=[name, "cpu"])
+    assert model.backend.provider == "CPUExecutionProvider"
+    assert model.fallback == (
+        f"{PROVIDERS[name]} is not in this build of ONNX Runtime; CPUExecutionProvider serves instead."
+    )
+    assert SceneModel.load(tiny_folder, provider=["cpu", name]).fallback is None
+
+
+def test_without_leave_to_fall_back_nothing_serves(tiny_folder: Path) -> None:
+    name = absent_provider()
+    for asked in (name, [name], [name, name]):
+        with pytest.raises(ModelError, match=f"^{PROVIDERS[name]} is not in this build [^.]*\\.$"):
+            SceneModel.load(tiny_folder, provider=asked)
+
+
+def test_a_backend_that_computes_something_else_is_refused_with_the_numbers(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "bundle"))
+    with np.load(folder / "golden_outputs.npz") as expected:
+        off = expected["probabilities"].copy()
+    off[1, 2, 3] += 0.25
+    np.savez(folder / "golden_outputs.npz", probabilities=off)
+    with pytest.raises(ModelError, match=r"differs by 0\.25.* over the tolerance of 0\.001; restore"):
+        SceneModel.load(folder)
+
+
+@pytest.mark.parametrize("broken", ["golden_inputs.npz", "golden_outputs.npz"])
+def test_golden_files_that_are_damaged_are_named(tiny_folder: Path, tmp_path: Path, broken: str) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "bundle"))
+    (folder / broken).write_bytes((folder / broken).read_bytes()[:100])
+    with pytest.raises(ModelError, match=rf"{broken} cannot be read .*restore the bundle\.$"):
+        SceneModel.load(folder)
+    np.savez(folder / broken, something=np.zeros(3))
+    with pytest.raises(ModelError, match="do not fit its graphs"):
+        SceneModel.load(folder)
 
 
 def test_graphs_for_another_device_must_be_there(tiny_folder: Path) -> None:

@@ -49,6 +49,13 @@ def test_one_late_moment_takes_no_step() -> None:
     assert not any(backlog + later)
 
 
+def test_where_inference_takes_longer_than_a_hop_the_first_late_label_counts() -> None:
+    relief = Relief()
+    assert relief.observe(TOO_LATE_NS, 0, outpaced=True) == []
+    assert relief.observe(FAR_TOO_LATE_NS + 1, 1, outpaced=True) == list(STEPS[1:])
+    assert Relief().observe(TOO_LATE_NS + 1, 0, outpaced=True) == [STEPS[1]]
+
+
 def test_labels_in_time_change_nothing() -> None:
     assert labels(Relief(), IN_TIME_NS, 0, 1000) == []
 
@@ -117,6 +124,18 @@ def test_step_1_looks_at_every_second_wanted_frame(road: Callable[[int], ScenePi
     pipeline = road(1)
     assert {one.video_coverage for one in fed(pipeline, items)} == {0.5}
     assert pipeline.health.counters("s")["video_skipped_frames"] == 4
+
+
+def test_step_1_lets_go_of_every_second_frame_that_waits_already(
+    road: Callable[[int], ScenePipeline], items: list[Item]
+) -> None:
+    pipeline = road(0)
+    seen = [Arrival("s", item, 0) for item in items if isinstance(item, VideoFrame) and item.time_ns < 2 * NS_PER_S]
+    assert list(pipeline.process(seen, 0)) == []
+    pipeline.relieve(1)
+    kept = [one for one in pipeline.process([], 2 * NS_PER_S) if isinstance(one, SceneEstimate)]
+    assert [one.video_coverage for one in kept] == [1.0, 0.5]
+    assert pipeline.health.counters("s")["video_skipped_frames"] == 1
 
 
 def test_step_2_doubles_the_hop_too(road: Callable[[int], ScenePipeline], items: list[Item]) -> None:

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_avsc.bundle import GraphSpec
 from edge_avsc.errors import ModelError
+
+GraphKind: TypeAlias = Literal["cpu", "trt"]
+"""Which of a bundle's exports."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who looks on while something is built, which may take minutes.
+
+    progress: is told what is built and how far it is, 0..1. say: is told a sentence that people should read.
+    cancelled: is asked now and then; true ends the build.
+    """
+
+    progress: Callable[[str, float], None] = lambda what, share: None
+    say: Callable[[str], None] = lambda sentence: None
+    cancelled: Callable[[], bool] = lambda: False
 
 
 class GraphRunner(Protocol):
@@ -26,11 +43,14 @@ class Backend(Protocol):
     provider: str
     """What serves, in the library's own words."""
 
-    fallback: str | None
-    """One sentence when something else than was asked for serves; None when all is as asked."""
+    graphs: GraphKind
+    """Which of a bundle's exports it takes."""
 
     max_batch: int
     """How many items are worth one call; 1 where a batch saves nothing."""
+
+    def ready(self, path: Path, spec: GraphSpec) -> bool:
+        """Tell whether loading a graph takes but a moment, since nothing has to be built first."""
 
     def load(self, path: Path, spec: GraphSpec) -> GraphRunner:
         """Load a graph and check that it is as *spec* says."""

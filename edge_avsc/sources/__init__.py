@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from edge_avsc.clock import Clock
 from edge_avsc.config import SourceConfig, StreamConfig
-from edge_avsc.errors import ConfigError, DeviceError
+from edge_avsc.errors import ConfigError, DeviceError, without_secrets
 from edge_avsc.types import NS_PER_MS, Item, Role
 
 SOUND: frozenset[Role] = frozenset({"audio"})
@@ -73,7 +73,9 @@ def open_recording(
 
 def is_remote(uri: str) -> bool:
     """Tell whether a live source is far away: it may answer later, however often it has not."""
-    return urlsplit(uri).scheme in ("rtsp", "rtsps", "http", "https", "udp")
+    scheme = urlsplit(uri).scheme
+    # A pipeline may read from an address, too.
+    return scheme in ("rtsp", "rtsps", "http", "https", "udp") or (scheme == "gst" and uri.count("://") > 1)
 
 
 def open_live(
@@ -85,6 +87,14 @@ def open_live(
     stream that has sound; an ``http://`` camera sends MJPEG, while ``media: http://…`` is any stream that FFmpeg reads.
     """
     scheme = urlsplit(uri).scheme
+    if scheme in ("csi", "gst"):
+        from edge_avsc.sources.gstreamer import GstreamerCamera
+
+        if roles != PICTURES:
+            raise ConfigError(
+                f"'{without_secrets(uri)}' gives pictures alone; name it as video, and a microphone as audio."
+            )
+        return GstreamerCamera(uri, clock=clock, wants=wants, picture_px=picture_px)
     if is_remote(uri) and not (roles == PICTURES and scheme.startswith("http")):
         from edge_avsc.sources.media_live import LiveMedia
 

@@ -1,4 +1,4 @@
-"""Cameras of this machine: V4L2 and CSI, through OpenCV."""
+"""Cameras of this machine with a V4L2 driver, through OpenCV."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CameraTarget:
 class Camera:
     """The pictures of a camera, each stamped when the driver had it.
 
-    uri: ``default`` (the first camera), ``v4l2:///dev/video0``, ``usb-id:vendor:product[:serial]`` or ``csi://0``, with
+    uri: ``default`` (the first camera), ``v4l2:///dev/video0`` or ``usb-id:vendor:product[:serial]``, with
     ``?width=…&height=…&fps=…`` where a mode is wanted. wants: called once for each frame, in order, with its time in
     ns; True means that it must carry its image. picture_px: images are shrunk towards this on both sides, never under
     it. open_capture, devices: open an OpenCV capture and list the cameras; for tests.
@@ -108,10 +108,8 @@ class Camera:
                 frames.add(time_ns, picture)
 
     def _path(self) -> str:
-        """Return the device's node (a CSI sensor's number). Raises DeviceError when there is none."""
+        """Return the device's node. Raises DeviceError when there is none."""
         target = self._target
-        if target.kind == "csi":
-            return f"csi://{target.which}"
         if target.kind == "v4l2":
             return _usable(os.path.realpath(target.which))
         known = self._devices()
@@ -213,8 +211,6 @@ def _open_capture(target: CameraTarget, path: str) -> Any:
 
     # It prints by itself; what matters reaches people as errors.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    if target.kind == "csi":
-        return _open_csi(target, cv2)
     capture = cv2.VideoCapture(path, cv2.CAP_V4L2)
     large = (target.width or 0) > 640 or (target.height or 0) > 480
     if large:
@@ -227,16 +223,3 @@ def _open_capture(target: CameraTarget, path: str) -> Any:
     # One to fill while the other is read: with a single one, many cameras lose every second frame.
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 2)
     return capture
-
-
-def _open_csi(target: CameraTarget, cv2: Any) -> Any:
-    if not re.search(r"GStreamer:\s+YES", cv2.getBuildInformation()):
-        raise DeviceError(
-            f"This OpenCV has no GStreamer, which csi://{target.which} needs; use the OpenCV that came with the board."
-        )
-    mode = f"width={target.width or 1280},height={target.height or 720},framerate={target.fps or 30}/1"
-    pipeline = (
-        f"nvarguscamerasrc sensor-id={target.which} ! video/x-raw(memory:NVMM),{mode} ! nvvidconv ! "
-        "video/x-raw,format=BGRx ! videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1"
-    )
-    return cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)

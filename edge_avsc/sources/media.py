@@ -152,7 +152,7 @@ class _Track:
         self.notes = Notes(path, role)
         self._path = path
         self._role: Role = role
-        self._container = _opened(path)
+        self._container = opened(path)
         self._stream = _container.main_stream(self._container, role)
         self._time_base: Fraction = self._stream.time_base if self._stream else Fraction(1)
         self._zero_ns = _container.zero_ns(self._container)
@@ -271,7 +271,8 @@ class _Track:
         return None if ticks is None else ticks_to_ns(ticks, self._time_base) - self._zero_ns
 
 
-def _opened(path: str) -> Any:
+def opened(path: str) -> Any:
+    """Return the container of a file; ConfigError where FFmpeg does not open it or takes a text for pictures."""
     # FFmpeg prints by itself; what matters reaches people as events.
     av.logging.set_level(av.logging.PANIC)
     try:

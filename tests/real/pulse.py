@@ -7,7 +7,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ctypes.util import find_library
 from pathlib import Path
 
@@ -114,18 +117,30 @@ class Pulse:
         # With a large one a busy machine does not tear the sound.
         return self._play(name, str(path), 500)
 
+    @contextmanager
+    def playing_since(self, name: str, path: Path) -> Iterator[int]:
+        """Play what write wrote to the sink *name*, again and again; yield when its first sample is heard, in ns."""
+        player = Path(__file__).with_name("player.py")
+        process = self._spawn(sys.executable, str(player), name, str(path), stdout=subprocess.PIPE)
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
+            process.communicate()
+
     def _play(self, name: str, path: str, latency_ms: int) -> subprocess.Popen[bytes]:
         return self._spawn(
             "pacat", "--playback", f"--device={name}", f"--latency-msec={latency_ms}", "--raw", "--format=float32le",
             f"--rate={RATE_HZ}", "--channels=2", path,
         )  # fmt: skip
 
-    def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
+    def _spawn(self, *command: str, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             command,
             env={**os.environ, **self.environment, "HOME": str(self._folder)},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=stdout,
             stderr=subprocess.DEVNULL,
         )
 

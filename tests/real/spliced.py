@@ -82,9 +82,9 @@ class Material:
         return frame
 
 
-def demonstration(seconds: float) -> Material:
+def demonstration(seconds: float, skew_ms: float = 0.0) -> Material:
     """Return the built-in demonstration: a scene each six seconds."""
-    demo = Demo(seconds)
+    demo = Demo(seconds, skew_ms)
     pictures = [np.ascontiguousarray(demo.image(n)[:, :, ::-1]) for n in range(demo.frame_count)]
     return Material([_jpeg(picture) for picture in pictures], demo.samples(0, demo.sample_count))
 

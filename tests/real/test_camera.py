@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from edge_avsc.audio_track import AudioTrack
 from edge_avsc.clock import MonotonicClock
-from edge_avsc.errors import DeviceError
 from edge_avsc.model import SceneModel
 from edge_avsc.skew import FlashBeepDetector
 from edge_avsc.sources.media_live import LiveMedia
 from edge_avsc.sources.mjpeg import MjpegCamera
 from edge_avsc.sources.synthetic import Demo
-from edge_avsc.types import NS_PER_MS, NS_PER_S, AudioChunk, Item, SourceEvent, VideoFrame
+from edge_avsc.types import NS_PER_MS, NS_PER_S, AudioChunk, VideoFrame
+from real.one_source import Run
 from real.servers import Server, has_rtsp_server, serving, stamp_of
 from recordings import Pictures, Sound, needs_encoder, write_recording
 
@@ -30,59 +27,6 @@ pytestmark = pytest.mark.real
 LOSS_NOTICED_S = 2.0
 STOPPED_S = 0.3
 SKEW_MS = 40.0
-
-
-@dataclass
-class Run:
-    """A source that runs in a thread of its own; *error* is what it raised."""
-
-    source: Any
-    items: list[tuple[int, Item]] = field(default_factory=list)
-    error: BaseException | None = None
-
-    def __enter__(self) -> Run:
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def _run(self) -> None:
-        try:
-            self.source.run(lambda item: self.items.append((time.monotonic_ns(), item)), self._stop)
-        except DeviceError as error:
-            self.error = error
-
-    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> float:
-        """Wait until *condition* holds; return how long it took in seconds."""
-        start = time.monotonic()
-        while not condition():
-            assert time.monotonic() - start < timeout_s, f"{self.error!r} after {len(self.items)} items"
-            time.sleep(0.01)
-        return time.monotonic() - start
-
-    def wait_for_frames(self, count: int) -> float:
-        return self.wait_for(lambda: len(self.frames) >= count)
-
-    def wait_for_loss(self) -> float:
-        return self.wait_for(lambda: self.error is not None)
-
-    def stop(self) -> float:
-        """Stop it; return how long that took in seconds."""
-        start = time.monotonic()
-        self._stop.set()
-        self._thread.join(10)
-        return time.monotonic() - start
-
-    @property
-    def frames(self) -> list[tuple[int, VideoFrame]]:
-        return [(at_ns, item) for at_ns, item in list(self.items) if isinstance(item, VideoFrame)]
-
-    @property
-    def events(self) -> list[str]:
-        return [item.event for _, item in list(self.items) if isinstance(item, SourceEvent)]
 
 
 def mjpeg(server: Server, path: str = "", login: str = "") -> MjpegCamera:

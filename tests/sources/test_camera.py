@@ -190,7 +190,7 @@ def test_no_permission_is_told(tmp_path: Path) -> None:
     assert "sudo usermod -aG video" in run(Capture([], SetClock()), f"v4l2://{node}").sentence
 
 
-@pytest.mark.parametrize("uri", ["default", "usb-id:046D:0825", "usb-id:046d:0825:abc123", "csi://1?fps=30"])
+@pytest.mark.parametrize("uri", ["default", "usb-id:046D:0825", "usb-id:046d:0825:abc123"])
 def test_cameras_are_found_by_name(uri: str) -> None:
     assert len(run(Capture([bgr(1)], SetClock()), uri).frames) == 1
 

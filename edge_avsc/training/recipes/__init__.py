@@ -1,0 +1,1 @@
+"""Recipes: systems described in YAML, that train, export to a bundle, evaluate and run (extra: train)."""

@@ -1,0 +1,67 @@
+"""Recipes that are more than one network: the majority vote of others, and avsc-lite with its own steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from io import StringIO
+
+from edge_avsc.errors import ConfigError, nearest
+from edge_avsc.evaluation.compare import compare_files
+from edge_avsc.evaluation.datasets import read_dataset
+from edge_avsc.evaluation.evaluate import evaluate, open_systems
+from edge_avsc.training.recipes.reading import read_recipe
+from edge_avsc.training.recipes.settings import ProjectPlan, Recipe, Vote
+from edge_avsc.training.recipes.train import Place, train
+
+
+def vote(recipe: Vote, place: Place, *, reduced: bool) -> Iterator[str]:
+    """Train the members that are not there yet, evaluate them, and compare: alone, as a vote, as ensembles.
+
+    The dataset's evaluation list must have labels. Yields the tables that ``compare`` prints.
+    """
+    for name in recipe.vote_of:
+        folder = place.out / name
+        member = read_recipe(name, reduced=reduced)
+        if not isinstance(member, Recipe):
+            raise ConfigError(f"{recipe.name} votes with {name}, which is no recipe of one network; take it out.")
+        if (folder / "bundle.yaml").is_file():
+            yield f"{name} is trained already: {folder}"
+        else:
+            yield from train(member, replace(place, out=folder, cache=place.out / "features"))
+    folders = [str(place.out / name) for name in recipe.vote_of]
+    systems = open_systems(folders, None)
+    scores = place.out / "evaluation"
+    yield from evaluate(read_dataset(place.dataset), systems, scores, place.jobs)
+    told = StringIO()
+    compare_files(
+        [str(scores / f"{system.label}.output.csv") for system in systems],
+        str(scores / "reference.csv"),
+        out=str(scores / "comparison"),
+        stream=told,
+    )
+    yield told.getvalue().rstrip("\n")
+
+
+def avsc_lite(recipe: ProjectPlan, place: Place) -> Iterator[str]:
+    """Run the steps that make ``models/avsc-lite``; the dataset is the folder that its card describes."""
+    from edge_avsc import __version__
+    from edge_avsc.training.avsc_lite import Plan, Workshop
+
+    missing = [name for name in ("images", "teachers", "ambience", "tau") if not (place.dataset / name).is_dir()]
+    if missing:
+        raise ConfigError(
+            f"{place.dataset} has no folder '{missing[0]}'; avsc-lite is made of the folder that models/avsc-lite's "
+            "card describes, no TAU dataset."
+        )
+    usual = Plan()
+    for known, given, what in ((vars(usual), recipe.plan, "plan"), (vars(Workshop), recipe.steps, "steps")):
+        for name in given:
+            if name not in known:
+                raise ConfigError(f"{recipe.name}: {what} has '{name}', which there is not.{nearest(name, known)}")
+    workshop = Workshop(place.dataset, place.out / "training", replace(usual, **recipe.plan), ())
+    for step in recipe.steps:
+        yield f"{recipe.name}: {step}"
+        getattr(workshop, step)()
+    workshop.bundle(place.out, f"edge_avsc {__version__}")
+    yield f"{recipe.name}: the bundle is {place.out}"
