@@ -21,8 +21,9 @@ STEP = 2.0**-18
 class ScribeLogMel:
     """Its columns say which samples they were made of."""
 
-    def column(self, samples: NDArray[float32]) -> NDArray[float32]:
+    def column(self, samples: NDArray[float32], side: NDArray[float32] | None = None) -> NDArray[float32]:
         """Return first and last sample's number; a column of samples that do not belong together is an error."""
+        assert side is None
         numbers = samples.astype(np.float64) / STEP - 1
         assert (np.diff(numbers) == 1).all(), "these samples are no neighbours"
         column = np.zeros(16, float32)
