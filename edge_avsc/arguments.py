@@ -69,6 +69,13 @@ def name(text: str) -> str:
     return text
 
 
+def label(text: str) -> str:
+    """Return what can begin the name of a file."""
+    if not text or text.startswith(".") or set(text) & {"/", "\\"}:
+        raise argparse.ArgumentTypeError(f"'{text}' cannot begin a file's name; leave out slashes and a leading dot")
+    return text
+
+
 def speed(text: str) -> float | None:
     """Return a speed; None is as fast as possible."""
     try:

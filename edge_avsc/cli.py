@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import sys
 import threading
@@ -51,6 +52,9 @@ def _run(args: argparse.Namespace) -> int:
     except Exception as error:
         if args.debug:
             raise
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            verbs.complain("No space is left where the output goes; free some, or send it elsewhere.")
+            return 1
         verbs.complain(
             f"{type(error).__name__}: {error}; this is a fault of edge-avsc: please report what --debug prints."
         )
@@ -73,7 +77,12 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run", parents=[common], help=live, description=live.capitalize() + ".", epilog=arguments.EXIT_CODES
     )
-    run.add_argument("--config", metavar="YAML", help="a configuration (default: default microphone and first camera)")
+    run.add_argument(
+        "--config",
+        type=arguments.name,
+        metavar="YAML",
+        help="a configuration (default: default microphone and first camera)",
+    )
     devices = "list microphones and cameras, each with the URI to paste"
     commands.add_parser("devices", parents=[common], help=devices, description=devices.capitalize() + ".")
     _add_doctor_and_sync(commands, common)
@@ -103,8 +112,12 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser], c
     replay.add_argument(
         "--video", type=arguments.name, metavar="FILE", help="the picture of one recording, apart from its sound"
     )
-    replay.add_argument("--config", metavar="YAML", help="a configuration; options given here come before it")
-    replay.add_argument("--model", metavar="DIR", help="a bundle's folder or shipped name (default: avsc-lite)")
+    replay.add_argument(
+        "--config", type=arguments.name, metavar="YAML", help="a configuration; options given here come before it"
+    )
+    replay.add_argument(
+        "--model", type=arguments.name, metavar="DIR", help="a bundle's folder or shipped name (default: avsc-lite)"
+    )
     replay.add_argument("--hop-s", type=float, metavar="S", help="seconds from window to window (default: 0.5)")
     replay.add_argument(
         "--speed", type=arguments.speed, metavar="max|FLOAT", help="1 is as it was recorded (default: max)"
@@ -129,7 +142,12 @@ def _add_doctor_and_sync(
         "sync", parents=[common], help=measures, description=measures.capitalize() + ".", epilog=arguments.EXIT_CODES
     )
     for verb in (doctor, sync):
-        verb.add_argument("--config", metavar="YAML", help="a configuration (default: microphone and first camera)")
+        verb.add_argument(
+            "--config",
+            type=arguments.name,
+            metavar="YAML",
+            help="a configuration (default: microphone and first camera)",
+        )
     doctor.add_argument(
         "--seconds", type=arguments.seconds, default=3.0, metavar="S", help="how long to listen and look (default: 3)"
     )

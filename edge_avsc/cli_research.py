@@ -35,6 +35,7 @@ def add_evaluate(
     evaluate.add_argument(
         "--model",
         action="append",
+        type=arguments.name,
         metavar="DIR",
         help="a bundle's folder or shipped name (default: avsc-lite); a second one is compared with the first",
     )
@@ -46,7 +47,7 @@ def add_evaluate(
     )
     evaluate.add_argument(
         "--label",
-        type=arguments.name,
+        type=arguments.label,
         metavar="AUTHOR_INST",
         help="begins the names of submissions (default: the bundle's name)",
     )
@@ -123,7 +124,9 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser], com
     train.add_argument(
         "--keep-labels", action="store_true", help="own-scenes: keep the bundle's labels, and add the folder's to them"
     )
-    train.add_argument("--model", metavar="DIR", help="own-scenes: the bundle to build upon (default: avsc-lite)")
+    train.add_argument(
+        "--model", type=arguments.name, metavar="DIR", help="own-scenes: the bundle to build upon (default: avsc-lite)"
+    )
     train.add_argument("--train", metavar="CSV", help="the list to train on (default: fold1_train.csv)")
     train.add_argument(
         "--cache", type=arguments.name, metavar="DIR", help="where features are kept (default: OUT/training)"

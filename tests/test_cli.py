@@ -244,3 +244,30 @@ def test_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_shipped_configuration_validates(clip: Path, tiny_folder: Path) -> None:
     config = Path(__file__).parents[1] / "configs" / "replay.yaml"
     assert run("replay", clip, "--config", config, "--model", tiny_folder) == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["replay", "--config", ""],
+        ["replay", "--model", ""],
+        ["run", "--config", ""],
+        ["evaluate", "x", "--label", "../x"],
+        ["evaluate", "x", "--label", ".x"],
+        ["evaluate", "x", "--model", ""],
+    ],
+)
+def test_empty_and_straying_names_are_refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 2
+    assert "error: argument" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+def test_a_full_disk_is_no_fault_of_ours() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "edge_avsc.cli", "schema"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("edge-avsc: No space is left")

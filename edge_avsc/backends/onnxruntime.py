@@ -134,8 +134,12 @@ def library() -> Any:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ModelError("ONNX Runtime is not installed; install it with 'pip install onnxruntime'.") from error
+    except ImportError as error:
+        raise ModelError(
+            f"ONNX Runtime does not load ({error}); install it anew: pip install --force-reinstall onnxruntime"
+        ) from error
     return onnxruntime
 
 

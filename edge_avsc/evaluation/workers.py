@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -95,7 +96,8 @@ def _score_in_parallel(
     try:
         while left or flying:
             while left and len(flying) < jobs * _AHEAD:
-                flying[pool.submit(_score, left[0])] = left[0]
+                with undisturbed():
+                    flying[pool.submit(_score, left[0])] = left[0]
                 left.popleft()
             done, _ = wait(flying, return_when=FIRST_COMPLETED)
             for future in done:
@@ -109,7 +111,9 @@ def _score_in_parallel(
 def _score_alone(pool: ProcessPoolExecutor, row: Row) -> Scored[Any]:
     with pool:
         try:
-            return pool.submit(_score, row).result()
+            with undisturbed():
+                scored = pool.submit(_score, row)
+            return scored.result()
         except BrokenProcessPool:
             return Scored(row, None, f"{row.name} crashes the process that reads it; record it, or copy it, again.")
 
@@ -120,13 +124,33 @@ def _pool(folder: Path, jobs: int, make: Callable[[SceneModel], Scorer[S]]) -> P
     return ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_start, initargs=(folder, make))
 
 
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let Ctrl-C wait: a process that begins here inherits that, and would print a traceback while it still imports."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_when_interrupted() -> None:
+    """Let a process that began :func:`undisturbed` end at once, and in silence, with Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 _scorers: list[Scorer[Any]] = []
 """The scorer of this process, once it has begun."""
 
 
 def _start(folder: Path, make: Callable[[SceneModel], Scorer[Any]]) -> None:
     """Begin a process: it ends at once with Ctrl-C, and when the process that began it is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    end_when_interrupted()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

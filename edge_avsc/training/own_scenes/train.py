@@ -35,6 +35,10 @@ _TOLD = 5
 """So many problems are told one by one; all of them are counted, and in ``problems.txt``."""
 
 
+_OWN = "own recordings"
+"""What begins the provenance of every bundle that is made here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to do. upon: a bundle's folder or shipped name. keep_labels: its labels stay, and new ones join them."""
@@ -92,7 +96,7 @@ def _train(plan: Plan, upon: SceneModel, windows: Windows, embedding_s: float, c
         name=plan.out.resolve().name,
         head=head,
         upon=upon,
-        data=f"own recordings of {len(data)} classes, {sum(of['sources'] for of in data.values())} sources",
+        data=f"{_OWN} of {len(data)} classes, {sum(of['sources'] for of in data.values())} sources",
         measured={
             "of": "windows of 1 s every 0.5 s, each judged by a head that did not learn from its source",
             "data": data,
@@ -128,6 +132,11 @@ def _check_places(plan: Plan, upon: SceneModel) -> None:
         )
     if out == upon.folder.resolve():
         raise ConfigError(f"{plan.out} is the bundle that is to be built upon; give --out another folder.")
+    if any(data.startswith(_OWN) for data in upon.bundle.provenance.data):
+        # Its head knows these recordings: what it says of them would be taken for evidence, and the figures flatter.
+        raise ConfigError(
+            f"{upon.folder} was made of own recordings; build upon avsc-lite instead: what was embedded once is kept."
+        )
 
 
 def _described(content: SceneFolder) -> str:

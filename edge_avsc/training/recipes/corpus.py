@@ -22,6 +22,7 @@ from edge_avsc.bundle import AudioFrontEnd, ImageFrontEnd
 from edge_avsc.errors import ConfigError, EdgeAvscError
 from edge_avsc.evaluation.datasets import Row
 from edge_avsc.evaluation.progress import shown
+from edge_avsc.evaluation.workers import end_when_interrupted, undisturbed
 from edge_avsc.training.recipes.listening import ClipWindows, Listener
 
 _SPARE_BYTES = 1_000_000_000
@@ -125,7 +126,9 @@ class Corpus:
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_start, initargs=(self,)) as pool:
             for first in range(0, len(rows), 64 * jobs):  # so many are handed out at once, that memory is flat
-                yield from pool.map(_write, rows[first : first + 64 * jobs], chunksize=4)
+                with undisturbed():
+                    written = pool.map(_write, rows[first : first + 64 * jobs], chunksize=4)
+                yield from written
 
     def listener(self) -> Listener:
         """Return what makes windows as this corpus has them."""
@@ -176,6 +179,7 @@ _here: list[tuple[Corpus, Listener]] = []
 
 
 def _start(corpus: Corpus) -> None:
+    end_when_interrupted()
     _here.append((corpus, corpus.listener()))
 
 

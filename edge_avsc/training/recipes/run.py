@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> Iterator[str]:
     from edge_avsc.training.recipes.settings import Recipe, Vote
     from edge_avsc.training.recipes.train import Place, train
 
-    out = Path(args.out or f"trained/{recipe.name}")
+    out = _out(args.out, recipe.name)
     place = Place(
         dataset=Path(args.dataset),
         out=out,
@@ -69,10 +69,19 @@ def _own_scenes(recipe: OwnScenes, args: argparse.Namespace) -> Iterator[str]:
         raise ConfigError("--train, --cache and --from-scratch are for datasets in TAU layout; leave them out.")
     plan = Plan(
         folder=Path(args.dataset),
-        out=Path(args.out or f"trained/{recipe.name}"),
+        out=_out(args.out, recipe.name),
         upon=args.model or recipe.built_upon,
         keep_labels=args.keep_labels or recipe.keep_labels,
         seed=recipe.seed,
         jobs=args.jobs or default_jobs(),
     )
     yield from train(plan)
+
+
+def _out(given: str | None, name: str) -> Path:
+    """Return where the bundle goes; ConfigError where something else lies there that would be overwritten."""
+    out = Path(given or f"trained/{name}")
+    ours = any((out / part).exists() for part in ("bundle.yaml", "training"))
+    if out.is_dir() and not ours and any(out.iterdir()):
+        raise ConfigError(f"{out} holds something else already; give --out a new folder.")
+    return out

@@ -196,6 +196,20 @@ def test_the_bundle_must_not_lie_among_the_scenes(out: str, scenes: Path, tiny_f
         lines(Plan(scenes, scenes / out, upon=str(tiny_folder)))
 
 
+def test_what_knows_the_recordings_is_not_built_upon(scenes: Path, trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="build upon avsc-lite instead"):
+        lines(Plan(scenes, tmp_path / "again", str(trained)))
+
+
+def test_what_is_not_ours_is_not_overwritten(
+    scenes: Path, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    assert main(["train", "own-scenes", str(scenes), "--out", str(tmp_path), "--model", str(tiny_folder)]) == 2
+    assert "holds something else already" in capsys.readouterr().err
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
 def test_options_of_other_recipes_are_refused(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "own-scenes", str(scenes), "--from-scratch"]) == 2
     assert main(["train", "avsc-lite", str(scenes), "--keep-labels"]) == 2
