@@ -114,10 +114,13 @@ def _extent(row: Row) -> int:
 
 
 def _stay(clips: Iterator[Row], n: int, left_ns: float, lengths: _Lengths) -> list[Row]:
-    """Return clips that last so long together; none where none of all *n* can be read."""
+    """Return clips that last so long together; none where none of all *n* can be read.
+
+    Two turns may hold the others' unreadable ones in a row: only 2 n - 1 draws have every clip among them.
+    """
     chosen: list[Row] = []
     unread = 0
-    while left_ns > 0 and unread < n:
+    while left_ns > 0 and unread < 2 * n:
         row = next(clips)
         length_ns = lengths.of(row)
         if length_ns:

@@ -65,7 +65,7 @@ def read_folder(folder: str | Path, least: int = 2) -> SceneFolder:
         raise ConfigError(
             f"{folder} has no folders in it; give each scene one with its recordings, as in {folder}/kitchen/1.mp4."
         )
-    none = [row for name in NONE_FOLDERS for row in found.pop(name, [])]
+    none = [row for name in list(found) if name.casefold() in NONE_FOLDERS for row in found.pop(name)]
     for label, rows in found.items():
         _check(folder, label)
         if not rows:
@@ -95,7 +95,7 @@ def source_of(path: Path, label_folder: Path) -> str:
 
 
 def _rows(label_folder: Path) -> Iterator[Row]:
-    label = None if label_folder.name in NONE_FOLDERS else label_folder.name
+    label = None if label_folder.name.casefold() in NONE_FOLDERS else label_folder.name
     for path in _files(label_folder):
         name = path.relative_to(label_folder.parent).as_posix()
         yield Row(name, path, path, label, source_of(path, label_folder), None)
@@ -104,7 +104,9 @@ def _rows(label_folder: Path) -> Iterator[Row]:
 def _files(folder: Path) -> Iterator[Path]:
     for child in _visible(folder):
         if child.is_dir():
-            yield from _files(child)
+            # A link to where it lies would be followed for ever.
+            if not folder.resolve().is_relative_to(child.resolve()):
+                yield from _files(child)
         else:
             yield child
 

@@ -66,3 +66,12 @@ def test_there_must_be_a_folder(tmp_path: Path) -> None:
 
 def test_one_scene_is_enough_where_labels_are_kept(tmp_path: Path) -> None:
     assert read_folder(files(tmp_path, "bar/a.wav"), least=1).labels == ("bar",)
+
+
+def test_none_may_be_written_large_and_a_link_to_above_is_not_followed(tmp_path: Path) -> None:
+    files(tmp_path, "shop/a.wav", "bar/b.wav", "None/c.wav")
+    (tmp_path / "shop" / "up").symlink_to(tmp_path)
+    content = read_folder(tmp_path)
+    assert content.labels == ("bar", "shop")
+    assert [row.name for row in content.rows] == ["bar/b.wav", "shop/a.wav"]
+    assert [row.name for row in content.none] == ["None/c.wav"]
