@@ -19,12 +19,8 @@ def add_evaluate(
         description=scores[0].upper() + scores[1:] + ".",
         epilog=arguments.EXIT_CODES,
     )
-    evaluate.add_argument(
-        "dataset",
-        type=arguments.name,
-        metavar="DATASET",
-        help="a folder with audio/, video/ and evaluation_setup/*.csv",
-    )
+    holds = "a folder with audio/, video/ and evaluation_setup/*.csv"
+    evaluate.add_argument("dataset", type=arguments.name, metavar="DATASET", help=holds)
     evaluate.add_argument(
         "--split", metavar="CSV", help="the list of clips (default: fold1_evaluate.csv, all.csv, or the one there is)"
     )
@@ -54,6 +50,10 @@ def add_evaluate(
     evaluate.add_argument(
         "--check", action="store_true", help="score nothing: look for files that are missing or cut, and for leaks"
     )
+    _add_stream(evaluate)
+
+
+def _add_stream(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "--stream",
         action="store_true",
@@ -63,10 +63,7 @@ def add_evaluate(
         "--hours", type=arguments.positive, metavar="H", help="with --stream: how long it is (default: 1)"
     )
     evaluate.add_argument(
-        "--stay-s",
-        type=arguments.positive,
-        metavar="S",
-        help="with --stream: how long a scene lasts (default: 60)",
+        "--stay-s", type=arguments.positive, metavar="S", help="with --stream: how long a scene lasts (default: 60)"
     )
     evaluate.add_argument("--seed", type=arguments.seed, metavar="N", help="with --stream: of its order (default: 0)")
 
