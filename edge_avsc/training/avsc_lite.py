@@ -17,7 +17,6 @@ from edge_avsc.training import experts, pictures, sounds
 from edge_avsc.training.bundling import Ingredients, write_bundle
 from edge_avsc.training.classes import LABELS
 from edge_avsc.training.earlier import take_up_pictures, take_up_sound
-from edge_avsc.training.experts import Weights
 from edge_avsc.training.folds import FOLDS, folds_of
 from edge_avsc.training.heads import Material
 from edge_avsc.training.networks import AudioClassifier, AudioEncoder, ImageClassifier, ImageEncoder, lite0_weights
@@ -42,12 +41,12 @@ class Plan:
 
     picture_epochs: float = 30.0
     picture_minutes: float = 60.0
-    sound_shards: int = 9
+    sound_shards: int = 18
     sound_epochs: float = 30.0
-    sound_minutes: float = 36.0
+    sound_minutes: float = 32.0
     field_shards: int = 2
-    adapt_steps: int = 500
-    adapt_minutes: float = 3.0
+    adapt_steps: int = 1500
+    adapt_minutes: float = 5.0
     seed: int = 1
 
     def within(self, **minutes: Any) -> Plan:
@@ -63,18 +62,9 @@ LONG = Plan(
     sound_epochs=40.0,
     sound_minutes=400.0,
     field_shards=10,
-    adapt_steps=1500,
+    adapt_steps=4000,
     adapt_minutes=20.0,
 )
-
-
-@dataclass(frozen=True)
-class Field:
-    """Lessons from labelled recordings, and of each view the class and the fold of its recording, both ``[n]``."""
-
-    lessons: sounds.Lessons
-    labels: NDArray[int64]
-    folds: NDArray[int64]
 
 
 class Workshop:
@@ -150,7 +140,7 @@ class Workshop:
         views = Views(self.unlabelled[0], self._responses, self._rarity())
         return self._lessons(views, "lessons", self.plan.sound_shards)
 
-    def field_lessons(self) -> Field:
+    def field_lessons(self) -> sounds.Field:
         """Draw views of the labelled recordings, with unlabelled sound behind, and ask the teacher about them."""
         recordings = self.labelled
         places = [i for i, _ in seconds_of(recordings)]
@@ -161,7 +151,7 @@ class Workshop:
         views = Views(recordings, self._responses, weights, place=FIELD, others=noise)
         lessons = self._lessons(views, "lessons_field", self.plan.field_shards)
         folds = folds_of(recordings.names)[places]
-        return Field(lessons, classes[lessons.seconds], folds[lessons.seconds])
+        return sounds.Field(lessons, classes[lessons.seconds], folds[lessons.seconds])
 
     def sound(self) -> None:
         """Train the audio encoder on the lessons of unlabelled sound."""
@@ -180,14 +170,11 @@ class Workshop:
         for fold in (*range(FOLDS), None):
             model = self._audio_classifier()
             load_average(model, self.work / "sounds.pt")
-            rows = np.flatnonzero(field.folds != fold) if fold is not None else np.arange(len(field.folds))
-            lessons, labels, path = field.lessons.only(rows), field.labels[rows], self._adapted(fold)
             sounds.adapt(
                 model,
                 known,
-                lessons,
-                labels,
-                path,
+                field.without(fold),
+                self._adapted(fold),
                 steps=self.plan.adapt_steps,
                 minutes=self.plan.adapt_minutes,
                 seed=self.plan.seed,
@@ -223,7 +210,7 @@ class Workshop:
         known, kept_out = self.unlabelled
         return Material(
             seconds=experts.taught_seconds(self.teacher, known, self.work / "seconds_train.npz"),
-            weights=self._rarity(),
+            field=self.field_lessons(),
             kept_out=experts.taught_seconds(self.teacher, kept_out, self.work / "seconds_kept_out.npz"),
             strange=self._lessons(Views(kept_out, self._responses), "lessons_kept_out", 1),
             train_pictures=self.train_pictures,
@@ -248,9 +235,9 @@ class Workshop:
     def _audio_classifier(self) -> AudioClassifier:
         return AudioClassifier(AudioEncoder(), len(LABELS), FEATURES)
 
-    def _rarity(self) -> Weights:
+    def _rarity(self) -> NDArray[float64]:
         path = self.work / "rarity.npy"
         if not path.is_file():
             np.save(path, sounds.rarity(self.teacher, self.unlabelled[0]))
-        weights: Weights = np.load(path)
+        weights: NDArray[float64] = np.load(path)
         return weights

@@ -23,6 +23,7 @@ from edge_avsc.training.heads import Material
 from edge_avsc.training.inference import Graph, Trio, softmax
 from edge_avsc.training.provenance import provenance
 from edge_avsc.training.recordings import Clip
+from edge_avsc.training.running import on_stream
 from edge_avsc.training.spec import AUDIO, AUDIO_FEATURES, IMAGE, IMAGE_FEATURES
 from edge_avsc.training.versions import (
     DEVICES,
@@ -110,7 +111,7 @@ def _versions(made: Ingredients, fold: int | None, images: dict[str, Graph], see
     """Return a version of one audio encoder with a head, and one with a head of another seed."""
     audio = made.audio if fold is None else made.fold_audios[fold]
     seeds = (made.seed, made.seed + 1)
-    return complete(audio, made.image, images, seen.pictures, made.material, work / _folder(fold), seeds)
+    return complete(audio, made.image, images, seen.pictures, made.material, fold, work / _folder(fold), seeds)
 
 
 def _measured(made: Ingredients, whole: list[Version], said: dict[str, Answers], again: Answers) -> dict[str, Any]:
@@ -119,6 +120,7 @@ def _measured(made: Ingredients, whole: list[Version], said: dict[str, Answers],
     return {
         "of": "the int8 graphs for CPUs, unless said otherwise; windows of 1 s; tau_*: cross-validated by location",
         **worth,
+        "streaming": on_stream(said[".cpu"]["tau_sound"]["a"], made.trials.sound, whole[0].fitted.threshold, "a"),
         "clips": figures.on_clips(whole[0], made.clips),
         "fusion": {
             "shipped": "trained head" if verdict.trained_is_better else "product of experts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ written by the training run (`tools/train_avsc_lite.py`); `bundle.yaml` has more
 - Pictures, recall of each group: {recall}.
   Of the four categories that are the very scene (not a similar one): {direct:.1%}.
 - Sound, recall of each class (recordings): {heard}.
+- Running label by sound alone, on those recordings spliced into {stream_hours:.1f} h with {changes} changes of scene:
+  right for {right:.0%} of the time, unsure for {unsure:.0%}; the right label comes {delay} after a change (median;
+  never in {never:.0%} of them), and {false_changes:.0f} times an hour a wrong one does.
 - "None of ours": AUROC {auroc:.3f} on pictures; at {alarms:.1%} false alarms {found:.0%} of others are found.
   From sound alone it only knows lone events (AUROC {event_auroc:.3f}), not other places.
 - Called street traffic though of another class: {traffic}.
@@ -117,6 +121,7 @@ def _rest(bundle: Bundle) -> dict[str, Any]:
     seed_path, seeds = next(iter(figures["second_seed_differences"].items()))
     runs = figures["training"]
     return {
+        **_streaming(figures["streaming"]),
         "folds": figures["folds"],
         "locations_sound": figures["tau_sound"]["locations"],
         "locations_joint": figures["tau_joint"]["locations"],
@@ -132,6 +137,19 @@ def _rest(bundle: Bundle) -> dict[str, Any]:
         "sound_steps": runs["sounds"]["steps"] + runs["sounds_all"]["steps"],
         "sound_minutes": runs["sounds"]["minutes"] + runs["sounds_all"]["minutes"],
         "clips": "\n".join(_clip(name, row) for name, row in figures["clips"].items()),
+    }
+
+
+def _streaming(figures: dict[str, float]) -> dict[str, Any]:
+    delay = figures["median_delay_s"]
+    return {
+        "stream_hours": figures["hours"],
+        "changes": figures["changes"],
+        "right": figures["right"],
+        "unsure": figures["unsure"],
+        "delay": f"{delay:.0f} s" if math.isfinite(delay) else "in less than half of the cases",
+        "never": figures["never_shown"],
+        "false_changes": figures["false_changes_per_hour"],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,8 +22,6 @@ from edge_avsc.training.teachers import SoundTeacher, class_logits
 
 if TYPE_CHECKING:
     from edge_avsc.training.heads import Material
-
-Weights: TypeAlias = NDArray[float64]
 
 
 @dataclass(frozen=True)
@@ -70,16 +68,17 @@ def taught_seconds(teacher: SoundTeacher, recordings: Recordings, cache: Path) -
     return TaughtSeconds(stored["log_mel"], stored["teacher"], [recordings.names[i] for i, _ in where])
 
 
-def make_experts(sound: Any, picture: Any, seconds: Any, strange: Any, material: Material) -> Experts:
+def make_experts(sound: Any, picture: Any, seconds: Any, field: Any, strange: Any, material: Material) -> Experts:
     """Turn an AudioClassifier and an ImageClassifier into experts.
 
-    seconds, strange: the sound's embeddings ``[n, 128]`` of *material*'s seconds, which were trained on, and of its
-    strange views, which were not: how far the student strays from the teacher there sets its temperature.
+    seconds, field, strange: the sound's embeddings ``[n, 128]``. *field*: of labelled recordings that were trained on,
+    all classes alike; what it says of them on the average is its prior where it will be used, and is taken off.
+    *seconds*, *strange*: of *material*'s seconds, which were trained on, and of its strange views, which were not: how
+    far the student strays from the teacher there sets its temperature.
     """
-    weights = torch.from_numpy(material.weights / material.weights.sum()).float()
     wanted = torch.softmax(torch.from_numpy(material.strange.maps.astype(float32)).mean((2, 3)), 1)
     with torch.inference_mode():
-        mean = (torch.log_softmax(sound.head(seconds), 1) * weights[:, None]).sum(0)
+        mean = torch.log_softmax(sound.head(field), 1).mean(0)
         temperature = _soft_temperature(sound.head(strange) - mean, wanted)
     weight, bias = _event_direction(seconds.clone(), torch.from_numpy(material.seconds.is_event).float())
     return Experts(

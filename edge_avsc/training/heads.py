@@ -9,11 +9,11 @@ import numpy as np
 
 from edge_avsc.training import experts, pairs
 from edge_avsc.training.classes import NONE
-from edge_avsc.training.experts import TaughtSeconds, Weights
+from edge_avsc.training.experts import TaughtSeconds
 from edge_avsc.training.fusion import FusionHead
 from edge_avsc.training.pairs import Pairs, Verdict
 from edge_avsc.training.picture_data import Pictures
-from edge_avsc.training.sounds import Lessons
+from edge_avsc.training.sounds import Field, Lessons
 
 FALSE_ALARMS = 0.05
 
@@ -22,12 +22,13 @@ FALSE_ALARMS = 0.05
 class Material:
     """What heads are fitted on, whatever the encoders.
 
-    seconds, weights: unlabelled sound that was trained on, and each second's weight. kept_out: such sound that was not,
-    second by second; strange: random views of it. picture_priors: each group's share of the pictures seen in training.
+    seconds: unlabelled sound that was trained on. kept_out: such sound that was not, second by second; strange: random
+    views of it. field: views of labelled recordings. picture_priors: each group's share of the pictures seen in
+    training.
     """
 
     seconds: TaughtSeconds
-    weights: Weights
+    field: Field
     kept_out: TaughtSeconds
     strange: Lessons
     train_pictures: Pictures
@@ -37,9 +38,13 @@ class Material:
 
 @dataclass(frozen=True)
 class Embedded:
-    """Embeddings, float32 ``[n, 128]``: of Material's seconds, its strange views and its validation pictures."""
+    """Embeddings, float32 ``[n, 128]``: of Material's seconds, its strange views and its validation pictures.
+
+    field: of views of the labelled recordings that the encoder learnt from, all classes alike.
+    """
 
     seconds: Any
+    field: Any
     strange: Any
     pictures: Any
 
@@ -56,7 +61,7 @@ class Fitted:
 
 def fit_head(audio: Any, image: Any, embedded: Embedded, material: Material, seed: int) -> Fitted:
     """Fit a head for an AudioClassifier and an ImageClassifier; *seed* draws the pairs."""
-    head = FusionHead(experts.make_experts(audio, image, embedded.seconds, embedded.strange, material))
+    head = FusionHead(experts.make_experts(audio, image, embedded.seconds, embedded.field, embedded.strange, material))
     said = material.strange.maps.astype(np.float32).mean((2, 3))
     paired = pairs.class_pairs(material.val_pictures, said, seed)
     words = experts.words(head, embedded.strange[paired.sounds], embedded.pictures[paired.pictures])

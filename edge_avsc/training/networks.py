@@ -54,7 +54,7 @@ class _InvertedBottleneck(nn.Module):  # type: ignore[misc]
 
 
 class ImageEncoder(nn.Module):  # type: ignore[misc]
-    """Picture ``[batch, 3, 144, 144]`` to ``image_embedding`` ``[batch, 128]``: EfficientNet-Lite0 and a projection.
+    """Picture ``[batch, 3, 128, 128]`` to ``image_embedding`` ``[batch, 128]``: EfficientNet-Lite0 and a projection.
 
     weights: the state dict of the ImageNet network, as its registry package stores it.
     """

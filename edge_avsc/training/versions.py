@@ -25,6 +25,7 @@ KINDS = ("", *(f".{device}" for device in DEVICES))  # "" is float
 PICTURE = (3, IMAGE.size_px, IMAGE.size_px)
 LOG_MEL = (AUDIO.columns, AUDIO.n_mels)
 EXAMPLES = 600
+FIELD_VIEWS = 2000
 
 Temperatures = dict[str, float]
 Answers = dict[str, dict[str, Words]]  # set -> modality state -> words
@@ -81,25 +82,29 @@ def complete(
     images: dict[str, Graph],
     pictures: NDArray[float32],
     material: Material,
+    fold: int | None,
     folder: Path,
     seeds: tuple[int, ...],
 ) -> list[Version]:
     """Export and quantise an AudioClassifier's encoder into *folder*, and return a version with a head for each seed.
 
-    pictures: the int8 image encoder's embeddings of the validation pictures ``[n, 128]``.
+    fold: of the labelled recordings, where the encoder learnt nothing from it. pictures: the int8 image encoder's
+    embeddings of the validation pictures ``[n, 128]``.
     """
     import torch
 
     folder.mkdir(parents=True, exist_ok=True)
     export(audio.encoder, folder / "audio.onnx", {"log_mel": LOG_MEL}, ["audio_embedding"])
-    heard = material.seconds.log_mel
-    chosen = _some(len(heard), seeds[0])
+    heard, field = material.seconds.log_mel, material.field.without(fold)
+    in_field = field.lessons.log_mel[field.draw(np.random.default_rng(seeds[0]), FIELD_VIEWS)].astype(float32)
+    examples = np.concatenate([heard[_some(len(heard), seeds[0])], in_field[:EXAMPLES]])
     for device in DEVICES:
-        quantise(folder / "audio.onnx", folder / f"audio.{device}.onnx", heard[chosen], device, float_convolutions=4)
+        quantise(folder / "audio.onnx", folder / f"audio.{device}.onnx", examples, device, float_convolutions=4)
     audios = {kind: Graph(folder / f"audio{kind}.onnx") for kind in KINDS}
     strange = audios[".cpu"].rows(material.strange.log_mel.astype(float32))
     embedded = Embedded(
         seconds=torch.from_numpy(audios[".cpu"].rows(heard)),
+        field=torch.from_numpy(audios[".cpu"].rows(in_field)),
         strange=torch.from_numpy(strange),
         pictures=torch.from_numpy(pictures),
     )

@@ -19,7 +19,7 @@ from edge_avsc.training.heads import Material
 from edge_avsc.training.networks import AudioClassifier, AudioEncoder
 from edge_avsc.training.picture_data import Pictures
 from edge_avsc.training.recordings import Clip, Windows
-from edge_avsc.training.sounds import Lessons
+from edge_avsc.training.sounds import Field, Lessons
 from edge_avsc.training.spec import AUDIO, IMAGE
 from edge_avsc.training.versions import Trials
 
@@ -71,6 +71,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.zeros((views, 7, 5, 8), np.float16),
         np.zeros(views, np.int64),
     )
+    field = Field(strange, np.arange(views) % len(LABELS), np.arange(views) % FOLDS)
     sound = windows([f"{label}-city-{i}-1" for i, label in enumerate(LABELS)], False)
     joint = windows([f"street_traffic-city-{20 + i}-1" for i in range(5)], True)
     made = Ingredients(
@@ -78,7 +79,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         audio=AudioClassifier(AudioEncoder(), len(LABELS), 7).eval(),
         fold_audios=[AudioClassifier(AudioEncoder(), len(LABELS), 7).eval() for _ in range(FOLDS)],
         material=Material(
-            taught(30), np.ones(30), taught(30), strange, pictures(2), [1 / len(GROUPS)] * len(GROUPS), pictures(4)
+            taught(30), field, taught(30), strange, pictures(2), [1 / len(GROUPS)] * len(GROUPS), pictures(4)
         ),
         trials=Trials(sound, joint, sound.clips % FOLDS, joint.clips % FOLDS),
         clips=[
@@ -101,7 +102,14 @@ def test_a_bundle_of_any_weights_loads_and_holds_its_own_golden_values(bundle: P
 
 def test_the_card_has_every_row_and_both_pictures(bundle: Path) -> None:
     card = (bundle / "README.md").read_text(encoding="utf-8")
-    for title in ("pictures, 8 groups", "ten classes: sound", "street traffic: both", "class pairs: pictures", "a.mp4"):
+    for title in (
+        "pictures, 8 groups",
+        "ten classes: sound",
+        "street traffic: both",
+        "class pairs: pictures",
+        "a.mp4",
+        "Running label",
+    ):
         assert title in card
     assert "{" not in card
     for name in ("confusion.png", "reliability.png"):

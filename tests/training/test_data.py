@@ -10,6 +10,7 @@ from edge_avsc.training.pictures import augmented, group_shares, view_px
 from edge_avsc.training.recordings import window_columns
 from edge_avsc.training.schedule import cosine
 from edge_avsc.training.sound_data import RATE_HZ, Recordings, Views, seconds_of
+from edge_avsc.training.sounds import Field, Lessons
 from edge_avsc.training.spec import IMAGE
 
 
@@ -59,6 +60,18 @@ def test_what_stands_behind_a_view_is_softer_than_it_however_loud_it_was() -> No
         shares.append(own / (own + other))
     assert min(shares) > 0.3
     assert 0.8 < np.mean(shares) < 0.999
+
+
+def test_the_field_keeps_a_fold_out_and_draws_each_class_alike() -> None:
+    count = 60
+    labels, folds = np.array([0] * 50 + [3] * 10), np.arange(count) % 5
+    lessons = Lessons(*(np.arange(count, dtype=np.float16) for _ in range(3)), np.arange(count))
+    field = Field(lessons, labels, folds).without(2)
+    assert 2 not in field.folds
+    assert (field.lessons.seconds % 5 != 2).all()
+    drawn = field.labels[field.draw(np.random.default_rng(1), 4000)]
+    assert np.mean(drawn == 3) == pytest.approx(0.5, abs=0.05)
+    assert len(Field(lessons, labels, folds).without(None).labels) == count
 
 
 def test_augmented_pictures_keep_shape_and_range() -> None:

@@ -7,6 +7,7 @@ pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 import onnx
+import torch
 
 from edge_avsc.training.export import IR, OPSET, export
 from edge_avsc.training.inference import Graph
@@ -39,3 +40,16 @@ def test_both_exports_are_int8_of_the_promised_kind_and_close_to_float(tmp_path:
         assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
         assert target.stat().st_size < 0.35 * source.stat().st_size
         assert np.abs(Graph(target).rows(examples) - wanted).mean() < 0.1 * wanted.std()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_projection_stays_in_float_for_cpus_at_half_the_size(tmp_path: Path) -> None:
+    source, target = tmp_path / "image.onnx", tmp_path / "image.cpu.onnx"
+    layers = (torch.nn.Conv2d(3, 256, 8, 8), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    export(torch.nn.Sequential(*layers, torch.nn.Linear(256, 128)), source, {"picture": (3, 32, 32)}, ["embedding"])
+    examples = np.random.default_rng(1).standard_normal((8, 3, 32, 32), np.float32)
+    quantise(source, target, examples, "cpu")
+    kinds = {tensor.data_type: tensor for tensor in onnx.load(target).graph.initializer}
+    assert kinds[onnx.TensorProto.FLOAT16].dims == [128, 256]
+    wanted = Graph(source).rows(examples)
+    assert np.abs(Graph(target).rows(examples) - wanted).mean() < 0.05 * wanted.std()
