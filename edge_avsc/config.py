@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 import yaml
 from pydantic import (
@@ -16,15 +14,16 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from edge_avsc.errors import ConfigError, nearest
 from edge_avsc.providers import Library, Providers
+from edge_avsc.settings import checked, keys_and_values, read_text, shown
 
 HOP_STEP_NS = 50_000_000
 _REFERENCE = re.compile(r"\$\$\{|\$\{(\w*)(\}?)")
@@ -60,6 +59,8 @@ class SourceConfig(_Settings):
     @model_validator(mode="before")
     @classmethod
     def _from_uri(cls, value: Any) -> Any:
+        if not isinstance(value, (str, dict, SourceConfig)):
+            raise PydanticCustomError("uri_or_mapping", "Input should be a URI or a mapping of keys and values")
         return {"uri": value} if isinstance(value, str) else value
 
     @field_validator("uri")
@@ -186,39 +187,21 @@ def load_config(path: str | Path, *, environ: Mapping[str, str] = os.environ) ->
     if path.is_dir():
         raise ConfigError(f"{path} is a folder; name a configuration file.")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError as error:
         near = nearest(path.name, (other.name for other in path.parent.glob("*.y*ml")))
         raise ConfigError(f"There is no configuration file {path}.{near}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is no text in UTF-8 (byte {error.start + 1}); save it as UTF-8.") from error
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}); check the name and its permissions.") from error
     return parse_config(text, name=str(path), environ=environ)
 
 
 def parse_config(text: str, *, name: str = "configuration", environ: Mapping[str, str] = os.environ) -> AppConfig:
     """Turn YAML into settings, as :func:`load_config` does; *name* begins the sentence of an error."""
-    try:
-        raw = yaml.load(text, _OneOfEachKey)
-    except yaml.MarkedYAMLError as error:
-        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        problem = ", ".join(part for part in (error.context, error.problem) if part)
-        raise ConfigError(f"{name} is not valid YAML{line}: {problem}.") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{name} is not valid YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{name} holds {_shown(raw)}, not keys and values; begin it with 'version: 1'.")
+    raw = keys_and_values(text, name)
     if raw.get("version", 1) != 1:
-        raise ConfigError(f"{name}: version is {_shown(raw['version'])}; this edge-avsc reads 'version: 1'.")
+        raise ConfigError(f"{name}: version is {shown(raw['version'])}; this edge-avsc reads 'version: 1'.")
     # An empty section, such as 'streams:' with all its lines commented out, means its defaults.
     sections = {key: value for key, value in raw.items() if value is not None}
-    try:
-        return AppConfig.model_validate(sections, context={"environ": environ})
-    except ValidationError as error:
-        raise ConfigError(f"{name}: {_sentence(error)}") from error
-    except ConfigError as error:
-        raise ConfigError(f"{name}: {error}") from error
+    return checked(AppConfig, sections, name, {"environ": environ})
 
 
 def dump_config(config: AppConfig) -> str:
@@ -231,21 +214,6 @@ def config_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **AppConfig.model_json_schema()}
 
 
-class _OneOfEachKey(yaml.SafeLoader):
-    """SafeLoader, but a key that is written twice is an error instead of a silent loss."""
-
-    def compose_mapping_node(self, anchor: dict[Any, Any]) -> yaml.MappingNode:
-        node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    problem = f"the key '{key.value}' is there twice"
-                    raise yaml.composer.ComposerError(problem=problem, problem_mark=key.start_mark)
-                seen.add(key.value)
-        return node
-
-
 def _value_of(match: re.Match[str], environ: Mapping[str, str]) -> str:
     if match.group() == "$${":
         return "${"
@@ -255,44 +223,3 @@ def _value_of(match: re.Match[str], environ: Mapping[str, str]) -> str:
     if name not in environ:
         raise ValueError(f"the environment variable {name} is not set; set it, or write $${{ for a literal ${{")
     return environ[name]
-
-
-def _sentence(error: ValidationError) -> str:
-    problems = error.errors(include_url=False)
-    # A misspelt key can also make a required one missing: the misspelling is the cause.
-    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
-    where = ".".join(str(part) for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        known = _keys_at(problem["loc"][:-1])
-        near = nearest(str(problem["loc"][-1]), known) or f" The keys there are {', '.join(known)}."
-        return f"there is no key '{where}'.{near}"
-    if problem["type"] == "missing":
-        return f"{where} is missing; add it."
-    if problem["type"] == "value_error":
-        return f"{where}: {message}."
-    if problem["loc"][-1] == "[key]":
-        return f"{'.'.join(map(str, problem['loc'][:-2]))} has the key {_shown(problem['input'])}; write it in quotes."
-    if problem["type"] == "invalid_key":
-        return f"the key {where} is not text; write it in quotes."
-    must = re.sub(r"^(Input|String) should", "it must", message)
-    must = re.sub(r"a valid dictionary or instance of SourceConfig", "a URI or a mapping of keys and values", must)
-    must = re.sub(r"a valid dictionary.*", "a mapping of keys and values", must)
-    return f"{where} is {_shown(problem['input'])}; {must}."
-
-
-def _keys_at(place: tuple[int | str, ...]) -> list[str]:
-    kind: Any = AppConfig
-    for part in place:
-        kind = get_args(kind)[1] if get_origin(kind) is dict else kind.model_fields[part].annotation
-        if get_origin(kind) is not dict:
-            # A source that may be absent is 'SourceConfig | None'.
-            kind = next((one for one in get_args(kind) if one is not NoneType), kind)
-    return list(kind.model_fields)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, (dict, list)):
-        return "a mapping" if isinstance(value, dict) else "a list"
-    text = "nothing" if value is None else json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "…"

@@ -35,9 +35,12 @@ class ModelError(EdgeAvscError):
     exit_code = 4
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the known name nearest to *name*, or an empty string."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """Return ``" Did you mean 'x'?"`` for the known name nearest to *name*, or an empty string.
+
+    cutoff: how much of the two names must be alike, 0..1.
+    """
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f" Did you mean '{close[0]}'?" if close else ""
 
 

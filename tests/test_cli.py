@@ -271,3 +271,11 @@ def test_a_full_disk_is_no_fault_of_ours() -> None:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("edge-avsc: No space is left")
+
+
+@pytest.mark.parametrize("recipe", ["zhang-ioa-3", "majority-vote", "avsc-lite", "own-scenes"])
+def test_a_dataset_that_is_not_there_is_told_before_what_is_not_installed(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("train", recipe, "nowhere") == 2
+    assert "folder nowhere; name" in error_of(capsys)

@@ -147,9 +147,11 @@ WRONG = {
     "hop_s: 0.07": "The hop is 0.07 s; it must be a multiple of 0.05 s from 0.05 to 60",
     "provider: gpu": "provider.0 is \"gpu\"; it must be 'cpu', 'cuda', 'tensorrt' or 'openvino'",
     "provider: [tensorrt, gpu]": "provider.1 is \"gpu\"; it must be 'cpu', 'cuda', 'tensorrt' or 'openvino'",
+    "provider: [tensort, cpu]": "'tensorrt' or 'openvino'. Did you mean 'tensorrt'?",
     "provider: []": "provider: write the name of a provider, or a list of such names",
     "provider: 3": "provider: write the name of a provider, or a list of such names",
     "backend: tensorflow": "backend is \"tensorflow\"; it must be 'onnxruntime', 'tensorrt' or 'tensorrt_rtx'",
+    "backend: onnx-runtime": "'onnxruntime', 'tensorrt' or 'tensorrt_rtx'. Did you mean 'onnxruntime'?",
     "smoothing: 3": "smoothing is 3; it must be a mapping of keys and values",
     "smoothing: {unsure_below: 2}": "smoothing.unsure_below is 2; it must be less than or equal to 1",
     "sinks: {jsonl: {path: 3}}": "sinks.jsonl.path is 3; it must be a valid string",
@@ -169,6 +171,13 @@ def test_what_is_wrong_is_told_in_one_sentence(text: str) -> None:
     assert message.endswith((".", "?"))
     assert "\n" not in message
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["provider: gpu", "backend: tensorflow"])
+def test_another_word_is_not_taken_for_a_misspelt_one(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text)
+    assert "Did you mean" not in str(caught.value)
 
 
 def test_an_unknown_key_comes_before_what_it_made_missing() -> None:

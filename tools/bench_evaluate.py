@@ -9,10 +9,12 @@ import argparse
 import contextlib
 import resource
 import statistics
-import sys
 from pathlib import Path
 
+from ending import end
+
 from edge_avsc.clock import MonotonicClock
+from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.datasets import Row, read_dataset
 from edge_avsc.evaluation.workers import score_clips
 from edge_avsc.model import find_bundle
@@ -26,7 +28,7 @@ def clips_a_second(folder: Path, rows: list[Row], jobs: int) -> tuple[float, flo
     with contextlib.closing(score_clips(folder, rows, jobs)) as scoring:
         for scored in scoring:
             if scored.problem:
-                sys.exit(scored.problem)
+                raise ConfigError(scored.problem)
             times_ns.append(clock.now_ns())
     rate = (len(times_ns) - 1) * NS_PER_S / (times_ns[-1] - times_ns[0])
     return rate, (_cpu_s() - before) / len(rows)
@@ -61,4 +63,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+from ending import end
 from numpy.typing import NDArray
 
 from edge_avsc import SceneModel, replay
@@ -122,4 +123,4 @@ def report(what: str, values: list[float], unit: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    end(main)

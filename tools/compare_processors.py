@@ -91,7 +91,8 @@ def replayed(command: list[str], packages: str, clip: str) -> list[dict[str, Any
         verb = ["-m", "edge_avsc.cli", "replay", clip, "--jsonl", str(lines)]
         done = subprocess.run([*command, *verb], env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise SystemExit(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+            print(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()[-500:]}", file=sys.stderr)
+            raise SystemExit(max(1, done.returncode))
         read = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
     return [line for line in read if line["type"] == "estimate"]
 

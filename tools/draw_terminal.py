@@ -12,6 +12,7 @@ import io
 import threading
 from pathlib import Path
 
+from ending import end
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
@@ -114,4 +115,4 @@ def run(config: str, until_s: float) -> Board:
 
 
 if __name__ == "__main__":
-    main()
+    end(main)

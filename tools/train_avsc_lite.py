@@ -34,6 +34,8 @@ def main() -> None:
     parser.add_argument("--adapt-minutes", type=float, help="at most so long for each fold of the recordings")
     parser.add_argument("--from-bundle", type=Path, help="an earlier bundle to learn on from")
     given = parser.parse_args()
+    if not given.data.is_dir():
+        parser.error(f"There is no folder {given.data}; name the one that the bundle's card describes by --data.")
     if given.steps is None:
         _side_by_side()
     plan = (LONG if given.long else SHORT).within(

@@ -116,6 +116,8 @@ def main() -> int:
     parser.add_argument("--bind", action="append", default=[], metavar="PATH")
     parser.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="for the entry point, after --")
     args = parser.parse_args()
+    if not args.file.is_file():
+        parser.error(f"There is no file {args.file}; name a Dockerfile.")
     with tempfile.TemporaryDirectory(prefix="image-") as folder:
         image = Image(Path(folder) / "root", args.bind)
         for word, rest in steps(args.file.read_text(encoding="utf-8")):

@@ -85,6 +85,8 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.out.suffix not in CODECS:
         parser.error(f"{chosen.out} has no known suffix; use one of {', '.join(CODECS)}.")
+    if not chosen.out.parent.is_dir():
+        parser.error(f"There is no folder {chosen.out.parent}; make it, or name another file.")
     demo = Demo(chosen.duration, chosen.skew_ms, chosen.seed, chosen.fps)
     write_demo(chosen.out, demo, chosen.video_codec, chosen.audio_codec)
     return 0

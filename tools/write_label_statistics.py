@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ending import end
+
 from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.datasets import Row
 from edge_avsc.evaluation.progress import shown
@@ -36,14 +38,12 @@ def main() -> None:
     parser.add_argument("--model", default="avsc-lite", help="a bundle's folder or shipped name")
     parser.add_argument("--jobs", type=int, default=1)
     args = parser.parse_args()
+    for path in args.files:
+        if not path.exists():
+            raise ConfigError(f"There is no file or folder {path}; check the path.")
     model = SceneModel.load(args.model)
     paths = [path for given in args.files for path in (sorted(given.rglob("*")) if given.is_dir() else [given])]
-    try:
-        statistics = write_label_statistics(
-            model, embedded(model, [path for path in paths if path.is_file()], args.jobs)
-        )
-    except ConfigError as error:
-        sys.exit(str(error))
+    statistics = write_label_statistics(model, embedded(model, [path for path in paths if path.is_file()], args.jobs))
     for label, name in enumerate(model.labels):
         heard, seen = (statistics[state].counts[label] for state in "av")
         print(f"{name}: {heard} recordings of sound, {seen} of pictures; at least {LEAST} make statistics")
@@ -51,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    end(main)

@@ -8,9 +8,9 @@ from typing import TextIO
 
 from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.characteristics import correlations, read_characteristics
-from edge_avsc.evaluation.comparison import compare
+from edge_avsc.evaluation.comparison import Comparison, compare
 from edge_avsc.evaluation.comparison_tables import print_comparison, print_correlations, system_columns, write_tables
-from edge_avsc.evaluation.outputs import read_output, read_reference
+from edge_avsc.evaluation.outputs import SystemOutput, read_output, read_reference
 
 _ENDINGS = (".output.csv", ".csv")
 
@@ -28,7 +28,8 @@ def compare_files(
     """Compare systems by their files, print tables to *stream* and write them into the folder *out*.
 
     floor: the confidence floor, 0..1; cross-fitted by default. table: characteristics of systems by column. spearman:
-    pairs of columns; without *outputs* of the table alone. Raises ConfigError for whatever is wrong with a file.
+    pairs of columns; without *outputs* of the table alone. The labels are those of the first output's header. Raises
+    ConfigError for whatever is wrong with a file, and where another one has other labels.
     """
     if not outputs and not (table and spearman):
         raise ConfigError("There is nothing to compare; name files of outputs, or --table and --spearman.")
@@ -36,10 +37,7 @@ def compare_files(
         raise ConfigError(f"What is wanted of {table} is not said; name two of its columns with --spearman.")
     if outputs and reference is None:
         raise ConfigError("The right labels are missing; name their file with --reference.")
-    found = None
-    if reference is not None:
-        read = {name: read_output(path) for name, path in _names(outputs).items()}
-        found = compare(read, read_reference(reference), floor) if read else None
+    found = _compared(_names(outputs), reference, floor) if outputs and reference is not None else None
     characteristics = read_characteristics(table) if table else {}
     related = correlations(spearman, system_columns(found) if found else {}, characteristics)
     if out is not None:
@@ -48,6 +46,15 @@ def compare_files(
         print_comparison(found, stream)
     if related:
         print_correlations(related, stream)
+
+
+def _compared(paths: dict[str, str], reference: str, floor: float | None) -> Comparison:
+    read: dict[str, SystemOutput] = {}
+    labels: tuple[str, ...] = ()
+    for name, path in paths.items():
+        read[name] = read_output(path, labels)
+        labels = read[name].labels
+    return compare(read, read_reference(reference, labels), floor)
 
 
 def _names(paths: Sequence[str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
 from edge_avsc.errors import ConfigError
@@ -57,6 +58,8 @@ def flaws(dataset: Dataset, stream: TextIO) -> Iterator[Flaw]:
 
 def _of_clip(row: Row) -> Iterator[Flaw]:
     ends: list[int] = []
+    # Both columns may name one file, which is wrong in one way but once.
+    of_files: dict[tuple[str, Path], Flaw] = {}
     roles: tuple[Role, ...] = ("audio", "video")
     for role, path in zip(roles, (row.audio, row.video), strict=True):
         if path is None:
@@ -64,11 +67,13 @@ def _of_clip(row: Row) -> Iterator[Flaw]:
         try:
             found = extent(str(path), role)
         except ConfigError as error:
-            yield Flaw("unreadable" if path.exists() else "missing", str(error))
+            kind = "unreadable" if path.exists() else "missing"
+            of_files.setdefault((kind, path), Flaw(kind, str(error)))
             continue
         ends.append(found.found_ns)
         if found.cut or (found.stated_ns is not None and found.found_ns + _SHORT_BY_NS < found.stated_ns):
-            yield Flaw("truncated", _cut(str(path), found))
+            of_files.setdefault(("truncated", path), Flaw("truncated", _cut(str(path), found)))
+    yield from of_files.values()
     if ends and max(ends) + TAIL_NS < WINDOW_NS:
         yield Flaw("too short", f"{row.name} is shorter than a window of 1 s; it cannot be scored.")
     if len(ends) == 2 and abs(ends[0] - ends[1]) > _SHORT_BY_NS:

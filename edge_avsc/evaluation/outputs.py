@@ -59,13 +59,15 @@ def indices(scene_labels: Sequence[str], labels: tuple[str, ...]) -> NDArray[int
     return np.array([places[label] for label in scene_labels], int64)
 
 
-def read_output(path: str | Path, labels: tuple[str, ...] = LABELS) -> SystemOutput:
+def read_output(path: str | Path, labels: tuple[str, ...] = ()) -> SystemOutput:
     """Read a system's output: columns ``filename``, ``scene_label`` and one of probabilities for each of *labels*.
 
-    The columns may come in any order and be parted by tabs or commas. Raises ConfigError for a file that cannot be
+    labels: by default those that the header has, in DCASE's order where they are its ten, else in the header's. The
+    columns may come in any order and be parted by tabs or commas. Raises ConfigError for a file that cannot be
     read, other columns, a name that is there twice, an unknown label, and what is not a finite number from 0 on.
     """
-    table = Table(Path(path), [NAME_COLUMNS[0], LABEL_COLUMN, *labels], others=False)
+    table = Table(Path(path), [NAME_COLUMNS[0], LABEL_COLUMN, *labels], others=not labels)
+    labels = labels or _labels_of(table)
     rows = list(table.rows())
     names, decided = _names_and_labels(table, rows, NAME_COLUMNS[0], labels)
     columns = [table.header.index(label) for label in labels]
@@ -160,6 +162,13 @@ class Table:
                 raise ConfigError(f"{self.path}, line {line}, has {len(row)} fields, its header {len(self.header)}.")
             if row:
                 yield line, row
+
+
+def _labels_of(table: Table) -> tuple[str, ...]:
+    found = tuple(name for name in table.header if name not in (NAME_COLUMNS[0], LABEL_COLUMN))
+    if len(found) < 2:
+        raise ConfigError(f"{table.path} has no columns of probabilities; give one for each of two or more labels.")
+    return LABELS if set(found) == set(LABELS) else found
 
 
 def _names_and_labels(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +9,10 @@ import numpy as np
 from numpy import bool_, float64, int64
 from numpy.typing import NDArray
 
+from edge_avsc.evaluation.bootstrap import macro_interval
 from edge_avsc.training.classes import GROUPS, LABELS, NONE
 from edge_avsc.training.picture_data import Pictures
 
-RESAMPLES = 1000
 BINS = 10
 
 
@@ -30,19 +29,9 @@ class Words:
         return np.asarray(self.probabilities.argmax(1), int64)
 
 
-def interval(units: NDArray[Any], statistic: Callable[[NDArray[int64]], float]) -> list[float]:
-    """Return the 95 % percentile bootstrap interval of *statistic* (Efron 1979).
-
-    units: to which unit each item ``[n]`` belongs; whole units are drawn, since items of one are not independent.
-    statistic: of the indices of the items drawn.
-    """
-    random = np.random.default_rng(1)
-    items = [np.flatnonzero(units == unit) for unit in np.unique(units)]
-    draws = [
-        statistic(np.concatenate([items[i] for i in random.integers(0, len(items), len(items))]))
-        for _ in range(RESAMPLES)
-    ]
-    return [rounded(value) for value in np.nanpercentile(draws, [2.5, 97.5])]
+def interval(units: NDArray[Any], values: NDArray[Any], labels: NDArray[int64]) -> list[float]:
+    """Return the 95 % bootstrap interval of the macro mean of *values* ``[n]`` by *labels*; whole *units* are drawn."""
+    return [rounded(end) for end in macro_interval(units, values.astype(float64), labels, seed=1)]
 
 
 def on_pictures(words: Words, data: Pictures) -> dict[str, Any]:
@@ -56,14 +45,10 @@ def on_pictures(words: Words, data: Pictures) -> dict[str, Any]:
     recall = {name: float(right[wanted == LABELS.index(name)].mean()) for name in GROUPS[:NONE]}
     direct = np.isin(np.array(data.names)[data.categories[ours]], DIRECT)
     traffic = LABELS.index("street_traffic")
-
-    def macro(drawn: NDArray[int64]) -> float:
-        return float(np.mean([right[drawn][wanted[drawn] == label].mean() for label in label_of_group]))
-
     return {
         "pictures": len(wanted),
         "macro_accuracy": rounded(np.mean(list(recall.values()))),
-        "macro_accuracy_95": interval(np.arange(len(wanted)), macro),
+        "macro_accuracy_95": interval(np.arange(len(wanted)), right, wanted),
         "recall": {name: rounded(value) for name, value in recall.items()},
         "direct_or_good_categories": rounded(right[direct].mean()),
         "log_loss": rounded(log_losses(probabilities, wanted).mean()),
@@ -89,14 +74,15 @@ def as_groups(probabilities: NDArray[float64]) -> NDArray[float64]:
 def on_windows(words: Words, labels: NDArray[int64], clips: NDArray[int64], locations: NDArray[Any]) -> dict[str, Any]:
     """Measure windows: *labels*, *clips* and *locations*, all ``[n]``, tell of what and from where each is."""
     right, loss = words.labels == labels, log_losses(words.probabilities, labels)
+    alike = np.zeros_like(labels)  # as of one class: the mean of all windows, not of the classes
     by_class = [labels == c for c in np.unique(labels)]
     clip_rows = [np.flatnonzero(clips == c) for c in np.unique(clips)]
     clips_right = [words.probabilities[rows].sum(0).argmax() == labels[rows[0]] for rows in clip_rows]
     return {
         "accuracy": rounded(right.mean()),
-        "accuracy_95": interval(locations, lambda drawn: float(right[drawn].mean())),
+        "accuracy_95": interval(locations, right, alike),
         "log_loss": rounded(loss.mean()),
-        "log_loss_95": interval(locations, lambda drawn: float(loss[drawn].mean())),
+        "log_loss_95": interval(locations, loss, alike),
         "macro_accuracy": rounded(np.mean([right[chosen].mean() for chosen in by_class])),
         "macro_log_loss": rounded(np.mean([loss[chosen].mean() for chosen in by_class])),
         "recall": {LABELS[c]: rounded(right[labels == c].mean()) for c in np.unique(labels)},

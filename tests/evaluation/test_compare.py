@@ -157,6 +157,29 @@ def test_what_evaluate_writes_is_compared_as_it_was_scored(tau: Path, tiny_folde
     assert sign * pair["log_loss"] == pytest.approx(difference["macro_log_loss"], abs=1e-12)
 
 
+def test_labels_other_than_the_ten_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header, right = "filename,scene_label,kitchen,cellar", "filename,scene_label\na,cellar\nb,kitchen\n"
+    (tmp_path / "one.csv").write_text(f"{header}\na,cellar,0.2,0.8\nb,cellar,0.4,0.6\n")
+    # Another order of columns is no other labels.
+    (tmp_path / "two.csv").write_text("cellar,kitchen,filename,scene_label\n0.9,0.1,a,cellar\n0.1,0.9,b,kitchen\n")
+    (tmp_path / "right.csv").write_text(right)
+    names = [str(tmp_path / name) for name in ("one.csv", "two.csv")]
+    out = tmp_path / "compared"
+    assert main(["compare", *names, "--reference", str(tmp_path / "right.csv"), "--out", str(out)]) == 0
+    found = json.loads((out / "compare.json").read_text())
+    accuracies = {row["name"]: row["accuracy"] for row in found["systems"]}
+    assert (accuracies["one"], accuracies["two"]) == (0.5, 1.0)
+    assert found["confusion"]["one"] == [[0, 1], [0, 1]]
+    for file, text, says in (
+        ("two.csv", f"{header},attic\na,cellar,0,1,0\n", "two.csv has the column 'attic' too much; it needs filename"),
+        ("right.csv", right.replace("cellar", "celar"), "'celar' is not one of the labels. Did you mean 'cellar'?"),
+    ):
+        (tmp_path / file).write_text(text)
+        assert main(["compare", *names, "--reference", str(tmp_path / "right.csv")]) == 2
+        assert says in capsys.readouterr().err
+        (tmp_path / "two.csv").write_text((tmp_path / "one.csv").read_text())
+
+
 def test_twice_the_same_bytes(files: Path) -> None:
     for name in ("a", "b"):
         assert run(files, "--out", str(files / name)) == 0

@@ -54,6 +54,20 @@ def test_missing_unreadable_and_uneven_clips(dataset: Path, capsys: pytest.Captu
     assert f"There is no file {dataset}/audio/{CLIPS[0][0]}.wav" in said
 
 
+@pytest.mark.parametrize("kind", ["missing", "unreadable", "truncated"])
+def test_a_file_of_both_modalities_is_told_once(kind: str, tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.mp4", 4.0, sound=Sound(), options={"movflags": "faststart"})
+    write_list(tmp_path, ["a.mp4\ta.mp4\tbus"])
+    assert kinds(tmp_path) == []
+    if kind == "truncated":
+        cut(path, 0.6)
+    else:
+        path.unlink()
+    if kind == "unreadable":
+        path.write_bytes(b"no recording at all")
+    assert kinds(tmp_path) == [kind]
+
+
 def test_leaks_and_repeats(dataset: Path) -> None:
     rows = [f"audio/{name}.wav\t\t{label}" for name, label in CLIPS]
     write_list(dataset, [*rows, rows[0]])

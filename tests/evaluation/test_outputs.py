@@ -47,6 +47,21 @@ def test_columns_go_by_name_and_commas_and_a_byte_order_mark_are_taken(tmp_path:
     assert found.filenames == ("x.wav",)
 
 
+def test_labels_are_those_of_the_header_and_the_ten_are_in_their_own_order(tmp_path: Path) -> None:
+    other = read_output(written(tmp_path, "kitchen\tfilename\tcellar\tscene_label", "0.25\ta.wav\t0.75\tcellar"))
+    assert other.labels == ("kitchen", "cellar")
+    assert other.probabilities.tolist() == [[0.25, 0.75]]
+    header = "\t".join(["filename", "scene_label", *reversed(LABELS)])
+    ten = read_output(written(tmp_path, header, "\t".join(["a.wav", "bus", *map(str, range(10))])))
+    assert ten.labels == LABELS
+    assert ten.probabilities.tolist() == [list(range(9, -1, -1))]
+
+
+def test_an_output_has_probabilities_of_two_labels_at_the_least(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="has no columns of probabilities; give one for each of two or more labels"):
+        read_output(written(tmp_path, "filename\tscene_label\tcellar", "a.wav\tcellar\t1"))
+
+
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
@@ -67,7 +82,7 @@ def test_columns_go_by_name_and_commas_and_a_byte_order_mark_are_taken(tmp_path:
 )
 def test_what_is_wrong_with_an_output_is_said(tmp_path: Path, lines: list[str], says: str) -> None:
     with pytest.raises(ConfigError) as error:
-        read_output(written(tmp_path, *lines))
+        read_output(written(tmp_path, *lines), LABELS)
     assert says in str(error.value)
     assert "Some_Inst_task1b_1.output.csv" in str(error.value)
 

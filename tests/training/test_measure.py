@@ -11,7 +11,6 @@ from edge_avsc.training.measure import (
     auroc,
     calibration_error,
     confusion,
-    interval,
     on_windows,
     reliability,
 )
@@ -60,15 +59,13 @@ def test_exports_are_apart_by_flips_and_divergence() -> None:
     assert found["kl"] > 0.1
 
 
-def test_intervals_draw_whole_units() -> None:
-    right = np.array([1.0] * 50 + [0.0] * 50)
-
-    def share(drawn: np.ndarray) -> float:
-        return float(right[drawn].mean())
-
-    narrow, wide = interval(np.arange(100), share), interval(np.repeat([0, 1], 50), share)
-    assert wide == [0.0, 1.0]
+def test_intervals_draw_whole_locations_and_count_each_window_alike() -> None:
+    said, labels = words([0] * 100, 0.7), np.array([0] * 50 + [1] * 50)
+    narrow = on_windows(said, labels, np.arange(100), np.arange(100))["accuracy_95"]
     assert 0.3 < narrow[0] < 0.5 < narrow[1] < 0.7
+    wide = on_windows(said, labels, np.arange(100), np.repeat([0, 1], 50))
+    assert wide["accuracy_95"] == [0.0, 1.0]
+    assert wide["log_loss_95"] == [pytest.approx(-np.log(0.7), abs=1e-4), pytest.approx(-np.log(0.3 / 9), abs=1e-4)]
 
 
 def test_windows_are_scored_by_window_and_by_recording() -> None:

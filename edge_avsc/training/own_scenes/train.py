@@ -58,8 +58,8 @@ def train(plan: Plan, clock: Clock | None = None) -> Iterator[str]:
     bundle that cannot be built upon.
     """
     clock = clock or MonotonicClock()
-    _need_libraries()
     content = read_folder(plan.folder, least=1 if plan.keep_labels else 2)
+    _need_libraries()
     upon = SceneModel.load(find_bundle(plan.upon))
     _check_places(plan, upon)
     if plan.keep_labels:

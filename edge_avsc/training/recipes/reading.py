@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ValidationError
-
 from edge_avsc.errors import ConfigError, nearest
-from edge_avsc.training.recipes import settings
+from edge_avsc.settings import checked, keys_and_values, read_text
 from edge_avsc.training.recipes.settings import OwnScenes, ProjectPlan, Recipe, Vote
 
 
@@ -35,21 +31,13 @@ def read_recipe(name: str, *, reduced: bool = False) -> Recipe | Vote | ProjectP
                 f"There is no recipe '{name}'; give a file, or one of {', '.join(shipped)}.{nearest(name, shipped)}"
             )
         path = shipped[name]
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read as YAML ({' '.join(str(error).split())}).") from error
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path} is no recipe; it must hold keys and values.")
+    raw = keys_and_values(read_text(path), str(path))
     smaller = raw.pop("reduced", None)
     if reduced:
         if not isinstance(smaller, dict) and "vote_of" not in raw:
             raise ConfigError(f"{path} has no section 'reduced'; train it as it is, or add one.")
         raw = laid_over(raw, smaller or {})
-    try:
-        return _kind(raw).model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {_sentence(error)}") from error
+    return checked(_kind(raw), raw, str(path))
 
 
 def _kind(raw: dict[str, Any]) -> type[Recipe | Vote | ProjectPlan | OwnScenes]:
@@ -65,20 +53,3 @@ def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
         under = result.get(key)
         result[key] = laid_over(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
     return result
-
-
-def _sentence(error: ValidationError) -> str:
-    problems = error.errors(include_url=False)
-    problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
-    where = ".".join(map(str, problem["loc"]))
-    if problem["type"] == "extra_forbidden":
-        return f"there is no key '{where}'; take it out.{nearest(str(problem['loc'][-1]), set(_keys()))}"
-    if problem["type"] == "missing":
-        return f"{where} is missing; add it."
-    return f"{where or 'the recipe'}: {problem['msg'].removeprefix('Value error, ')}."
-
-
-def _keys() -> Iterator[str]:
-    for one in vars(settings).values():
-        if isinstance(one, type) and issubclass(one, BaseModel):
-            yield from one.model_fields

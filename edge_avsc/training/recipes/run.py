@@ -32,10 +32,11 @@ def run(args: argparse.Namespace) -> Iterator[str]:
         raise ConfigError(
             "--keep-labels and --model are for own scenes; name the recipe own-scenes, or leave them out."
         )
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise ConfigError("PyTorch is not installed; install it with \"pip install 'edge-avsc[train]'\".") from error
+    if not Path(args.dataset).is_dir():
+        raise ConfigError(
+            f"There is no dataset folder {args.dataset}; name the one that {recipe.name} is to be trained on."
+        )
+    _need_torch()
     from edge_avsc.evaluation.evaluate import default_jobs
     from edge_avsc.training.recipes.programs import avsc_lite, vote
     from edge_avsc.training.recipes.settings import Recipe, Vote
@@ -59,6 +60,13 @@ def run(args: argparse.Namespace) -> Iterator[str]:
             yield from avsc_lite(recipe, place)
     except OSError as error:
         raise ConfigError(f"{out} cannot be written ({error.strerror or error}); give --out another folder.") from error
+
+
+def _need_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise ConfigError("PyTorch is not installed; install it with \"pip install 'edge-avsc[train]'\".") from error
 
 
 def _own_scenes(recipe: OwnScenes, args: argparse.Namespace) -> Iterator[str]:

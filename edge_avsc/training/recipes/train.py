@@ -105,7 +105,7 @@ def train(recipe: Recipe, place: Place) -> Iterator[str]:
 def training_rows(place: Place, labels: Sequence[str]) -> tuple[Row, ...]:
     """Return the clips of the training list: the one named, else fold1_train.csv, train.csv, or the one there is."""
     chosen = place.train_list
-    if chosen is None and place.dataset.is_dir():
+    if chosen is None:
         lists = lists_of(place.dataset)
         chosen = next((name for name in TRAIN_SPLITS if name in lists), None)
         if chosen is None and len(lists) > 1:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -49,16 +50,27 @@ def test_a_misspelt_key_is_named_with_its_nearest(tiny_recipe: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"fusion": {"kind": "magic"}}, "fusion.kind"),
-        ({"sound": None, "picture": None}, "'sound', 'picture' or both"),
-        ({"training": {"stages": []}}, "training.stages"),
-        ({"fusion": {"kind": "dense_heads", "widths": [8]}}, "dense_heads needs at least 2 widths"),
+        ({"fusion": {"kind": "erly"}}, "or 'ensemble'. Did you mean 'early'?"),
+        ({"sound": None, "picture": None}, "yaml: a recipe needs 'sound', 'picture' or both."),
+        ({"training": {"stages": []}}, "yaml: training.stages is a list; it must have at least 1 item."),
+        ({"training": {"batch": 1}}, "yaml: training.batch is 1; it must be greater than or equal to 2."),
+        ({"training": {"batch": "big"}}, 'yaml: training.batch is "big"; it must be a valid integer.'),
+        ({"sound": {"networks": [{"kind": "fcnn", "width": [8]}]}}, "key 'sound.networks.0.width'. Did you mean"),
+        ({"fusion": {"kind": "dense_heads", "widths": [8]}}, "yaml: fusion: dense_heads needs at least 2 widths."),
     ],
 )
 def test_a_wrong_value_gets_a_sentence(tiny_recipe: Path, change: dict[str, object], sentence: str) -> None:
     raw = laid_over(yaml.safe_load(tiny_recipe.read_text()), change)
     tiny_recipe.write_text(yaml.safe_dump(raw))
-    with pytest.raises(ConfigError, match=sentence):
+    with pytest.raises(ConfigError, match=re.escape(sentence)) as caught:
+        read_recipe(str(tiny_recipe))
+    assert str(caught.value).startswith(str(tiny_recipe))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_key_that_is_there_twice_is_refused(tiny_recipe: Path) -> None:
+    tiny_recipe.write_text(f"{tiny_recipe.read_text()}name: another\n")
+    with pytest.raises(ConfigError, match=r"is not valid YAML in line \d+: the key 'name' is there twice\."):
         read_recipe(str(tiny_recipe))
 
 
@@ -67,10 +79,10 @@ def test_what_is_no_recipe_gets_a_sentence(tmp_path: Path) -> None:
         read_recipe("zhang_ioa_3")
     broken = tmp_path / "broken.yaml"
     broken.write_text("a: [1")
-    with pytest.raises(ConfigError, match="cannot be read as YAML"):
+    with pytest.raises(ConfigError, match="is not valid YAML in line 1"):
         read_recipe(str(broken))
     broken.write_text("- a list")
-    with pytest.raises(ConfigError, match="is no recipe"):
+    with pytest.raises(ConfigError, match="holds a list, not keys and values"):
         read_recipe(str(broken))
 
 
