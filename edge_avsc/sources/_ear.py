@@ -8,6 +8,7 @@ list of devices, too, which PortAudio itself does only once.
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import sys
 import threading
@@ -24,6 +25,9 @@ from edge_avsc.sources._microphone_uri import Input, MicrophoneUri, find, parse
 # Blocks of 10 ms in a buffer of 40: a larger one makes ALSA wake every 20 ms.
 BLOCKS_PER_S = 100
 LATENCY_S = 0.03
+BLOCKS = 100
+"""So many may wait to be told."""
+
 GRACE_S = 1.0
 """So long it may take to close its device once nobody listens, who may have been killed."""
 
@@ -38,8 +42,9 @@ _INVALID_CHANNELS, _INVALID_RATE, _UNAVAILABLE = -9998, -9997, -9985
 class Ear:
     """Opens a device, and tells what it hears.
 
-    sound: the module sounddevice. tell: takes messages, blocks from PortAudio's thread. leave: set when nobody listens
-    any more. root: the folder that holds /proc, /sys and /dev.
+    sound: the module sounddevice. tell: takes messages; it may wait, as long as it takes, since PortAudio's callback
+    does not: what finds no room counts as an overflow. leave: set when nobody listens any more. root: the folder that
+    holds /proc, /sys and /dev.
     """
 
     def __init__(
@@ -56,6 +61,8 @@ class Ear:
         self._clock = clock or MonotonicClock()
         self._root = root
         self._name = f"The microphone '{uri.text}'"
+        self._heard: queue.SimpleQueue[Block] = queue.SimpleQueue()
+        self._lost = False
 
     def hear(self) -> None:
         """Tell what the device hears until *leave* is set, or it ends, which is told; DeviceError if it cannot open."""
@@ -73,11 +80,14 @@ class Ear:
         try:
             stream.start()
             self._tell(Started())
-            while stream.active and not ended.is_set():
-                if self._leave.wait(0.05):
-                    return
-            # Told before it is closed, which may hang.
-            self._tell(Failed(f"{self._name} is gone; check its cable, or whether the sound server runs."))
+            while not self._leave.is_set():
+                try:
+                    self._tell(self._heard.get(timeout=0.05))
+                except queue.Empty:
+                    if ended.is_set() or not stream.active:
+                        # Told before it is closed, which may hang.
+                        self._tell(Failed(f"{self._name} is gone; check its cable, or whether the sound server runs."))
+                        return
         finally:
             stream.abort()
             stream.close()
@@ -108,8 +118,10 @@ class Ear:
         def take(samples: Any, count: int, times: Any, status: Any) -> None:
             now_ns = self._clock.now_ns()
             adc_s, current_s = times.inputBufferAdcTime, times.currentTime
-            overflow = bool(status.input_overflow)
-            self._tell(Block(rate_hz, channels, overflow, now_ns, adc_s, current_s, bytes(samples)))
+            overflow = self._lost or bool(status.input_overflow)
+            self._lost = self._heard.qsize() >= BLOCKS
+            if not self._lost:
+                self._heard.put(Block(rate_hz, channels, overflow, now_ns, adc_s, current_s, bytes(samples)))
 
         return take
 

@@ -52,7 +52,7 @@ Message: TypeAlias = Block | Started | Failed | Answer
 
 
 def write(message: Message, out: IO[bytes]) -> None:
-    """Write *message* whole; wait while the pipe is full, since then the device counts what is lost."""
+    """Write *message* whole; wait while the pipe is full."""
     kind, body = _packed(message)
     out.write(_HEAD.pack(kind, len(body)) + body)
     out.flush()

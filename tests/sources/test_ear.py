@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge_avsc.errors import DeviceError
-from edge_avsc.sources._ear import Ear
+from edge_avsc.sources._ear import BLOCKS, Ear
 from edge_avsc.sources._ear_messages import Block, Failed, Message, Started
 from edge_avsc.sources._microphone_uri import parse
 from edge_avsc.sources._portaudio import listed
@@ -104,6 +104,7 @@ class FakeStream:
 def three_blocks(stream: FakeStream) -> None:
     for number in range(3):
         stream.block(overflow=number == 1)
+    stream.sound.active = False
 
 
 def heard(sound: FakeSound, uri: str = "default", root: Path = NOWHERE, *, leave: bool = True) -> list[Message]:
@@ -205,13 +206,13 @@ def cards(tmp_path: Path) -> Path:
 
 def test_tells_blocks_with_their_times_and_closes() -> None:
     sound = FakeSound("default", script=three_blocks)
-    told = heard(sound)
+    told = heard(sound, leave=False)
     blocks = [message for message in told if isinstance(message, Block)]
     assert [block.overflow for block in blocks] == [False, True, False]
     assert blocks[0].samples == np.full(960, 0.5, np.float32).tobytes()
     assert (blocks[0].rate_hz, blocks[0].channels, blocks[0].now_ns) == (48_000, 2, START_NS)
     assert blocks[0].current_s - blocks[0].adc_s == pytest.approx(0.015, abs=1e-6)
-    assert Started() in told
+    assert told[0] == Started()
     assert sound.log == ["open 0 48000 2", "abort", "close"]
 
 
@@ -251,6 +252,26 @@ def test_says_why_it_does_not_open(uri: str, error: Exception | None, says: str)
     sound = FakeSound("default")
     sound.open_error = error
     assert says in refused(sound, uri)
+
+
+def test_what_nobody_takes_for_long_counts_as_an_overflow() -> None:
+    streams, told = list[FakeStream](), list[Message]()
+
+    def more_than_it_holds(stream: FakeStream) -> None:
+        streams.append(stream)
+        for _ in range(BLOCKS + 2):
+            stream.block()
+
+    def tell(message: Message) -> None:
+        told.append(message)
+        if len(told) == 2:
+            streams[0].block()
+            sound.active = False
+
+    sound = FakeSound("default", script=more_than_it_holds)
+    Ear(parse("default"), sound, tell, threading.Event(), clock=SetClock(), root=NOWHERE).hear()
+    overflows = [message.overflow for message in told if isinstance(message, Block)]
+    assert overflows == [False] * BLOCKS + [True]
 
 
 def test_a_stream_without_an_end_that_is_told_has_ended_too() -> None:
