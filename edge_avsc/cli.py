@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     code = _run(_parser().parse_args(argv))
     if argv is None and threading.active_count() > 1:
-        # PortAudio or OpenCV, when they come back to an interpreter that is being taken down, crash the process.
+        # OpenCV or FFmpeg, when they come back to an interpreter that is being taken down, crash the process.
         with contextlib.suppress(OSError):
             sys.stdout.flush()
             sys.stderr.flush()

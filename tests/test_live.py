@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from edge_avsc.live import Monitor
 from edge_avsc.machine import MachineWatch
 from edge_avsc.model import SceneModel
 from edge_avsc.pipeline import Output
+from edge_avsc.sources import LiveSource
+from edge_avsc.sources.microphone import Microphone
 from edge_avsc.succession import Successor
 from edge_avsc.types import NS_PER_S, AudioChunk, Item, Role, SceneEstimate, SourceEvent, StreamEvent, VideoFrame
 
@@ -70,6 +73,16 @@ def pictures(seconds: float) -> Callable[[Callable[[Item], None]], None]:
     return deliver
 
 
+def filming(stop: threading.Event) -> Callable[[Callable[[Item], None]], None]:
+    """Deliver pictures as they come, until *stop*."""
+
+    def deliver(put: Callable[[Item], None]) -> None:
+        while not stop.wait(0.05):
+            put(VideoFrame(MonotonicClock().now_ns(), 99.0, np.full((32, 32, 3), 99, np.uint8)))
+
+    return deliver
+
+
 def failing(
     act: Callable[[Callable[[Item], None]], None] | None, error: Exception
 ) -> Callable[[Callable[[Item], None]], None]:
@@ -87,7 +100,7 @@ def monitor(
     *,
     successor: Successor | None = None,
     machine: MachineWatch | None = None,
-    **sources: Scripted,
+    **sources: LiveSource,
 ) -> Monitor:
     """A monitor of one stream 's' with these sources."""
     uris: dict[str, Any] = {role: SourceConfig(uri=f"device-{role}") for role in sources}
@@ -240,6 +253,22 @@ def test_source_comes_back_by_itself(tiny_model: SceneModel) -> None:
     seen = until(alone.outputs(), lambda seen: events(seen).count(("audio", "recovered")) == 1, stop)
     assert events(seen)[:1] == [("audio", "lost")]
     assert microphone.attempts >= 2
+
+
+def test_a_crash_of_portaudio_is_a_loss_like_any_other(tiny_model: SceneModel) -> None:
+    """It takes its own process along, not this one: pictures are labelled meanwhile, and sound comes back."""
+    stop = threading.Event()
+    script = Path(__file__).parent / "sources/scripted_ear.py"
+    ear = [sys.executable, str(script), "aborts after two seconds"]
+    microphone = Microphone("default", clock=MonotonicClock(), ear=ear)
+    both = monitor(tiny_model, stop, audio=microphone, video=Scripted("video", [filming(stop)]))
+    seen = until(both.outputs(), lambda seen: ("audio", "recovered") in events(seen), stop)
+    assert events(seen)[:2] == [("audio", "lost"), ("audio", "recovered")]
+    lost = next(one for one in seen if isinstance(one, StreamEvent))
+    assert "is lost: PortAudio crashed (SIGABRT); check the device" in lost.detail
+    estimates = [one for one in seen if isinstance(one, SceneEstimate)]
+    assert [one.index for one in estimates] == list(range(len(estimates)))
+    assert labelled(seen[seen.index(lost) :], "v") > 0
 
 
 def test_without_anything_the_stream_says_so(tiny_model: SceneModel) -> None:

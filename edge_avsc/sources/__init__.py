@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 from edge_avsc.clock import Clock
-from edge_avsc.config import SourceConfig, StreamConfig
 from edge_avsc.errors import ConfigError, DeviceError, without_secrets
 from edge_avsc.types import NS_PER_MS, Item, Role
+
+if TYPE_CHECKING:  # an ear, which is a process of its own, need not wait for pydantic
+    from edge_avsc.config import SourceConfig, StreamConfig
 
 SOUND: frozenset[Role] = frozenset({"audio"})
 PICTURES: frozenset[Role] = frozenset({"video"})

@@ -1,16 +1,15 @@
-"""What happens in PortAudio's callback: copy, stamp, put."""
+"""Blocks that a device delivers, made into chunks: when each was captured, and what was lost before it."""
 
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
-from typing import Any
 
+import numpy as np
 from numpy import float32
-from numpy.typing import NDArray
 
-from edge_avsc.clock import Clock, SampleClock
+from edge_avsc.clock import SampleClock
+from edge_avsc.sources._ear_messages import Block
 from edge_avsc.types import NS_PER_MS, NS_PER_S, AudioChunk, Item, SourceEvent
 
 # A block cannot be older: the stall would have ended its stream.
@@ -63,56 +62,37 @@ class Stamper:
 
 
 class Capture:
-    """The callback of a stream; whoever runs the stream watches *blocks*, *overflows* and *error*.
+    """Makes AudioChunks of a stream's blocks; their index begins at 0 and jumps by what an overflow lost.
 
-    It delivers AudioChunks whose index begins at 0 and jumps by what an overflow lost. What goes wrong in it is kept in
-    *error*; from then on, and once *closed* is set, it delivers nothing.
+    Whoever watches the stream looks at *blocks*; *overflows* says how often the device lost samples.
     """
 
-    def __init__(self, rate_hz: int, clock: Clock, put: Callable[[Item], None], closed: threading.Event) -> None:
+    def __init__(self, put: Callable[[Item], None]) -> None:
         self.blocks = 0
         self.overflows = 0
-        self.error: Exception | None = None
-        self.rate_hz = rate_hz
-        self._clock = clock
         self._put = put
-        self._closed = closed
-        self._stamper = Stamper(rate_hz)
+        self._stamper: Stamper | None = None
         self._samples: SampleClock | None = None
         self._index = 0
         self._flagged = False
-        self._interrupted = False
 
-    def interrupted(self) -> None:
-        """Take in that the stream begins anew: what was missed meanwhile is a gap."""
-        self._interrupted = True
-
-    def __call__(self, samples: NDArray[float32], count: int, times: Any, status: Any) -> None:
-        """Take a block, as sounddevice hands it in."""
-        if self._closed.is_set() or self.error is not None:
-            return
-        try:
-            self._take(samples, times, status)
-        except Exception as error:
-            self.error = error
-
-    def _take(self, samples: NDArray[float32], times: Any, status: Any) -> None:
-        now_ns = self._clock.now_ns()
-        time_ns = self._stamper.stamp(now_ns, times.inputBufferAdcTime, times.currentTime, len(samples))
-        if status.input_overflow:
+    def take(self, block: Block) -> None:
+        """Take the next block; raise what *put* does."""
+        samples = np.frombuffer(block.samples, float32).reshape(-1, block.channels)
+        stamper = self._stamper = self._stamper or Stamper(block.rate_hz)
+        time_ns = stamper.stamp(block.now_ns, block.adc_s, block.current_s, len(samples))
+        if block.overflow:
             self.overflows += 1
-        if status.input_overflow or self._interrupted:
-            self._interrupted = False
             self._index += self._lost(time_ns, len(samples))
         if self._samples is None:
-            self._samples = SampleClock(self.rate_hz, self._index, time_ns)
+            self._samples = SampleClock(block.rate_hz, self._index, time_ns)
         self._samples.observe(self._index, time_ns)
-        self._put(AudioChunk(samples.copy(), self.rate_hz, self._index, time_ns))
+        self._put(AudioChunk(samples, block.rate_hz, self._index, time_ns))
         self._index += len(samples)
         self.blocks += 1
-        if self._stamper.hopeless and not self._flagged:
+        if stamper.hopeless and not self._flagged:
             self._flagged = True
-            self._put(SourceEvent("audio", "clock", NO_TIMES, now_ns))
+            self._put(SourceEvent("audio", "clock", NO_TIMES, block.now_ns))
 
     def _lost(self, time_ns: int, block: int) -> int:
         """Return how many samples an overflow lost: what the time says, or a block where it says nothing."""

@@ -11,10 +11,20 @@ from typing import Literal
 from urllib.parse import parse_qsl
 
 from edge_avsc.errors import ConfigError, DeviceError, nearest
-from edge_avsc.sources._portaudio import Input
 
 _LIMITS = {"rate": (1_000, 768_000), "channels": (1, 64)}
 _CARD = re.compile(r"(?:plug)?hw:(?:CARD=)?([^,]+)(?:,(?:DEV=)?(\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A device that PortAudio can record from."""
+
+    index: int
+    name: str
+    host_api: str
+    channels: int
+    rate_hz: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -24,12 +25,14 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process holds at a moment: seconds of the test's clock, resident memory, threads, open descriptors."""
+    """What a run holds at a moment of the test's clock: memory with its ears', its own threads and descriptors."""
 
     at_s: float
     resident_kb: int
     threads: int
     descriptors: int
+    processes: int
+    """Itself, and whatever it has started that is still there, dead or alive."""
 
 
 class Run:
@@ -67,11 +70,30 @@ class Run:
         return self._path.with_name("stdout.txt").read_text()
 
     def usage(self) -> Usage:
-        """Return what the process holds now."""
-        proc = Path("/proc") / str(self.process.pid)
+        """Return what the run holds now."""
+        proc, ears = Path("/proc") / str(self.process.pid), children(self.process.pid)
+        resident_kb = resident(proc) + sum(resident(proc.parent / str(ear)) for ear in ears)
+        threads, descriptors = len(list((proc / "task").iterdir())), len(os.listdir(proc / "fd"))
+        return Usage(time.monotonic(), resident_kb, threads, descriptors, 1 + len(ears))
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that *pid* has started and not yet seen the end of."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # The name, which may hold anything, stands in brackets before the state and the parent.
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(stat.parent.name))
+    return found
+
+
+def resident(proc: Path) -> int:
+    """Return a process's resident memory in kB; 0 where it has ended."""
+    with contextlib.suppress(OSError):
         status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
-        resident_kb = int(status["VmRSS"].split()[0])
-        return Usage(time.monotonic(), resident_kb, len(list((proc / "task").iterdir())), len(os.listdir(proc / "fd")))
+        return int(status.get("VmRSS", "0").split()[0])
+    return 0
 
 
 @contextmanager

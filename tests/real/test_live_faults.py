@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ import pytest
 
 from real.pulse import Pulse, clicks_and_noise
 from real.pulse import missing as missing_pulse
-from real.running import Line, Run, Usage, close_to_label_ms, contiguous, last, running, utc_s
+from real.running import Line, Run, Usage, children, close_to_label_ms, contiguous, last, running, utc_s
 from real.servers import Server, has_rtsp_server, serving
 from real.spliced import demonstration
 
@@ -180,13 +182,24 @@ def two_streams(folder: Path, model: Path | str) -> Iterator[tuple[Run, list[Dev
                 one.end()
 
 
-def held(run: Run) -> tuple[int, int]:
-    """Return how many threads and descriptors there are once all is quiet."""
+def held(run: Run) -> tuple[int, int, int]:
+    """Return how many threads, descriptors and processes there are once all is quiet."""
     usages: list[Usage] = []
     for _ in range(10):
         usages.append(run.usage())
         time.sleep(0.1)
-    return min(one.threads for one in usages), min(one.descriptors for one in usages)
+    return (
+        min(one.threads for one in usages),
+        min(one.descriptors for one in usages),
+        min(one.processes for one in usages),
+    )
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether there is such a process; one that nobody has buried yet is none."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+    return False
 
 
 def check_all(lines: list[Line], blows: list[list[Fault]]) -> None:
@@ -210,6 +223,45 @@ def test_each_fault_is_told_and_costs_nothing_else(tmp_path: Path, tiny_folder: 
         assert run.end()[0] == 0
     check_all(run.lines(), blows)
     assert after == before
+
+
+@pytest.mark.parametrize("crash", [signal.SIGABRT, signal.SIGKILL])
+def test_portaudio_that_crashes_takes_nothing_along(crash: signal.Signals, tmp_path: Path, tiny_folder: Path) -> None:
+    ears = Ears("a", tmp_path)
+    try:
+        with running(tmp_path, {"a": {"audio": "mic_a"}}, tiny_folder, ears.pulse.environment) as run:
+            run.wait_for(lambda lines: last(lines, 4, "a"), 30)
+            before, began_s = held(run), time.time()
+            (ear,) = children(run.process.pid)
+            os.kill(ear, crash)
+            run.wait_for(lambda lines: [event for event, _ in news(lines, ears, began_s)] == ["lost", "recovered"])
+            lines = run.wait_for(lambda lines: last(lines, 3, "a"))
+            assert held(run) == before
+            (ear,) = children(run.process.pid)
+            assert run.end()[0] == 0
+        told = [line for line in lines if line["type"] == "event"]
+        assert [line["event"] for line in told] == ["lost", "recovered"]
+        assert f"PortAudio crashed ({crash.name}); check the device" in told[0]["detail"]
+        assert contiguous(run.lines(), "a")
+        assert not Path(f"/proc/{ear}").exists()
+    finally:
+        ears.end()
+
+
+def test_an_ear_leaves_with_a_run_that_is_killed(tmp_path: Path, tiny_folder: Path) -> None:
+    ears = Ears("a", tmp_path)
+    try:
+        with running(tmp_path, {"a": {"audio": "mic_a"}}, tiny_folder, ears.pulse.environment) as run:
+            run.wait_for(lambda lines: last(lines, 1, "a"), 30)
+            (ear,) = children(run.process.pid)
+            run.process.kill()
+            run.process.wait()
+        deadline = time.monotonic() + 5.0
+        while is_running(ear) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not is_running(ear)
+    finally:
+        ears.end()
 
 
 @pytest.mark.long

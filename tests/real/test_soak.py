@@ -98,7 +98,8 @@ def test_nothing_grows_in_an_hour(tmp_path: Path) -> None:
             time.sleep(SAMPLE_S)
             samples.append(run.usage())
             one = samples[-1]
-            print(round(one.at_s - began), one.resident_kb, one.threads, one.descriptors, sep=",", file=log, flush=True)
+            held = (one.resident_kb, one.threads, one.descriptors, one.processes)
+            print(round(one.at_s - began), *held, sep=",", file=log, flush=True)
         code, took_s = run.end()
         lines = run.lines()
     warm = [sample for sample in samples if sample.at_s > began + WARM_UP_S]
@@ -108,6 +109,7 @@ def test_nothing_grows_in_an_hour(tmp_path: Path) -> None:
     assert slope_kb_an_hour(warm) < 1024
     assert len({sample.threads for sample in warm}) == 1
     assert len({sample.descriptors for sample in warm}) == 1
+    assert len({sample.processes for sample in warm}) == 1
     print(f"{len(estimates(lines))} windows; events: {events(lines)}")
     assert contiguous(lines)
     assert not lost(lines)
