@@ -37,7 +37,9 @@ from edge_avsc.training.versions import (
     answers,
     complete,
     export_image,
+    hearing,
     sight,
+    unseen,
 )
 
 
@@ -66,7 +68,7 @@ def write_bundle(made: Ingredients, work: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     images = export_image(made.image.encoder, made.material.train_pictures, work, made.seed)
     seen = {kind: sight(graph, made.material.val_pictures, made.trials.joint) for kind, graph in images.items()}
-    whole, *folds = [_versions(made, fold, images, seen[".cpu"], work) for fold in (None, *range(FOLDS))]
+    whole, *folds = _versions(made, images, seen[".cpu"], work)
     audio = work / _folder(None)
     first, second = ([versions[i] for versions in folds] for i in (0, 1))
     said = {kind: answers(whole[0], first, kind, seen[kind], made.trials, made.material) for kind in KINDS}
@@ -92,7 +94,7 @@ def write_bundle(made: Ingredients, work: Path, out: Path) -> None:
         "image": _plain(IMAGE.model_dump()),
         "graphs": {device: _graphs(out, device) for device in DEVICES},
         "missing_modality": "present_input",
-        "temperature": whole[0].temperature,
+        "temperature": whole[0].fitted.temperature,
         "unsure": {"score": "none_of_ours", "threshold": whole[0].fitted.threshold},
         "golden": golden,
         "provenance": provenance(made.commit),
@@ -107,11 +109,27 @@ def _folder(fold: int | None) -> str:
     return "all" if fold is None else f"without_{fold}"
 
 
-def _versions(made: Ingredients, fold: int | None, images: dict[str, Graph], seen: Sight, work: Path) -> list[Version]:
-    """Return a version of one audio encoder with a head, and one with a head of another seed."""
-    audio = made.audio if fold is None else made.fold_audios[fold]
+def _versions(made: Ingredients, images: dict[str, Graph], seen: Sight, work: Path) -> list[list[Version]]:
+    """Return for the audio encoder taught on all, then for each fold's: a version, and one of another seed."""
+    cases = dict(zip((None, *range(FOLDS)), (made.audio, *made.fold_audios), strict=True))
+    heard = {
+        fold: hearing(audio, made.material, fold, work / _folder(fold), made.seed) for fold, audio in cases.items()
+    }
+    known = unseen([heard[fold] for fold in range(FOLDS)], made.material.field)
     seeds = (made.seed, made.seed + 1)
-    return complete(audio, made.image, images, seen.pictures, made.material, fold, work / _folder(fold), seeds)
+    return [
+        complete(
+            heard[fold],
+            known.without(fold),
+            made.image,
+            images,
+            seen.pictures,
+            made.material,
+            work / _folder(fold),
+            seeds,
+        )
+        for fold in cases
+    ]
 
 
 def _measured(made: Ingredients, whole: list[Version], said: dict[str, Answers], again: Answers) -> dict[str, Any]:
@@ -150,7 +168,7 @@ def _draw(said: Answers, version: Version, trials: Trials, out: Path) -> None:
 
 
 def _write_golden(version: Version, out: Path) -> dict[str, Any]:
-    temperature, full = version.temperature, version.trios[""]
+    temperature, full = version.fitted.temperature, version.trios[""]
     inputs = golden_inputs()
     expected = _golden_outputs(full, inputs, temperature)
     np.savez_compressed(out / "golden_inputs.npz", allow_pickle=False, **inputs)

@@ -26,7 +26,8 @@ written by the training run (`tools/train_avsc_lite.py`); `bundle.yaml` has more
   recordings: how quiet and how dull they are on average, which set the range of the sound's augmentation. The image
   encoder learnt nothing from them.
 - *Class pairs* are kept-out pictures and sounds of the same class, where the sound's class is drawn from the teacher's
-  word; no recording of both was there but of street traffic. Temperatures and fusion were fitted on them.
+  word; no recording of both was there but of street traffic. Temperatures and fusion were fitted on other pairs: the
+  same pictures, with the recordings' sounds as encoders hear them that learnt nothing at their locations.
 - Intervals: bootstrap over locations ({locations_sound} with sound in ten classes, {locations_joint} with both),
   over pictures in the first row. Recordings with both are of one class only, which shows bias as much as skill.
   Calibration error: ten bins of equal mass.
@@ -44,8 +45,8 @@ written by the training run (`tools/train_avsc_lite.py`); `bundle.yaml` has more
   From sound alone it only knows lone events (AUROC {event_auroc:.3f}), not other places.
 - Called street traffic though of another class: {traffic}.
 - Sound against its teacher on {kept_out} kept-out seconds: {agrees:.1%} the same label, divergence {teacher_kl:.2f}.
-- Fusion: {shipped}. Log-loss on class pairs, each half judged by a fit on the other: product of experts {product:.3f},
-  trained head {trained:.3f}.
+- Fusion: {shipped}. Log-loss on class pairs, where neither was fitted: product of experts {product:.3f}, trained head
+  {trained:.3f}.
 - Mean confidence on class pairs: sound {confidence_a:.2f}, pictures {confidence_v:.2f}, both {confidence_av:.2f}.
 - Int8 (for CPUs) against float, share of labels that differ and mean divergence: {flips}.
   Golden values hold within {tolerance}.

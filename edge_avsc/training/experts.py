@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy import float32, float64
+from numpy import float32, float64, int64
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge_avsc.features import LogMel
 from edge_avsc.training.classes import group_of
-from edge_avsc.training.fusion import Experts, FusionHead
+from edge_avsc.training.fusion import Experts, FusionHead, best_temperature
 from edge_avsc.training.sound_data import Recordings, second, seconds_of
 from edge_avsc.training.sounds import SPAN
 from edge_avsc.training.spec import AUDIO
@@ -68,22 +68,41 @@ def taught_seconds(teacher: SoundTeacher, recordings: Recordings, cache: Path) -
     return TaughtSeconds(stored["log_mel"], stored["teacher"], [recordings.names[i] for i, _ in where])
 
 
-def make_experts(sound: Any, picture: Any, seconds: Any, field: Any, strange: Any, material: Material) -> Experts:
+@dataclass(frozen=True)
+class Unseen:
+    """What sound experts say of views of labelled recordings that they learnt nothing of.
+
+    logits: float64 ``[n, 10]``, before any temperature. labels, folds: of the views, ``[n]``.
+    """
+
+    logits: NDArray[float64]
+    labels: NDArray[int64]
+    folds: NDArray[int64]
+
+    def without(self, fold: int | None) -> Unseen:
+        """Return what is not from *fold*; all where it is None."""
+        rows = np.arange(len(self.folds)) if fold is None else np.flatnonzero(self.folds != fold)
+        return Unseen(self.logits[rows], self.labels[rows], self.folds[rows])
+
+    def temperature(self) -> float:
+        """Return the temperature with the least log-loss where each class comes as often as any other."""
+        counts = np.bincount(self.labels)
+        rows = np.concatenate(
+            [np.resize(np.flatnonzero(self.labels == c), counts.max()) for c in np.flatnonzero(counts)]
+        )
+        return best_temperature(self.logits[rows], self.labels[rows])
+
+
+def make_experts(sound: Any, prior: Any, temperature: float, picture: Any, seconds: Any, material: Material) -> Experts:
     """Turn an AudioClassifier and an ImageClassifier into experts.
 
-    seconds, field, strange: the sound's embeddings ``[n, 128]``. *field*: of labelled recordings that were trained on,
-    all classes alike; what it says of them on the average is its prior where it will be used, and is taken off.
-    *seconds*, *strange*: of *material*'s seconds, which were trained on, and of its strange views, which were not: how
-    far the student strays from the teacher there sets its temperature.
+    prior: what *sound* says on the average where it will be used, ``[10]``; it is taken off. temperature: of the rest.
+    seconds: the sound's embeddings ``[n, 128]`` of *material*'s seconds.
     """
-    wanted = torch.softmax(torch.from_numpy(material.strange.maps.astype(float32)).mean((2, 3)), 1)
-    with torch.inference_mode():
-        mean = torch.log_softmax(sound.head(field), 1).mean(0)
-        temperature = _soft_temperature(sound.head(strange) - mean, wanted)
     weight, bias = _event_direction(seconds.clone(), torch.from_numpy(material.seconds.is_event).float())
     return Experts(
         sound_weight=sound.head.weight.detach(),
-        sound_bias=(sound.head.bias - mean).detach(),
+        sound_bias=(sound.head.bias - prior).detach(),
         picture_weight=picture.head.weight.detach(),
         picture_bias=picture.head.bias.detach(),
         group_of_category=[group_of(name) for name in material.train_pictures.names],
@@ -93,13 +112,6 @@ def make_experts(sound: Any, picture: Any, seconds: Any, field: Any, strange: An
         sound_temperature=temperature,
         picture_temperature=1.0,
     )
-
-
-def _soft_temperature(logits: Any, wanted: Any) -> float:
-    """Return the temperature in 0.5..5 with the least cross-entropy against the distributions *wanted*."""
-    grid = [0.5 * 1.05**step for step in range(48)]
-    losses = [float(-(wanted * torch.log_softmax(logits / t, 1)).sum(1).mean()) for t in grid]
-    return round(grid[losses.index(min(losses))], 3)
 
 
 def _event_direction(embeddings: Any, is_event: Any) -> tuple[Any, float]:
@@ -122,11 +134,15 @@ def _event_direction(embeddings: Any, is_event: Any) -> tuple[Any, float]:
     return (weight / scale).detach(), float(bias.detach())
 
 
-def words(head: FusionHead, audio: Any, image: Any) -> tuple[NDArray[float64], NDArray[float64]]:
-    """Return what each expert says alone of embeddings ``[n, 128]``: log-probabilities ``[n, 10]``."""
+def words(head: FusionHead, logits: NDArray[float64], image: Any) -> tuple[NDArray[float64], NDArray[float64]]:
+    """Return what each expert says alone, log-probabilities ``[n, 10]``.
+
+    logits: the sound expert's ``[n, 10]``. image: embeddings ``[n, 128]``.
+    """
     with torch.inference_mode():
-        sound, picture = (head(audio, image, torch.tensor([p] * len(audio)))[0] for p in ((1.0, 0.0), (0.0, 1.0)))
-    return sound.double().numpy(), picture.double().numpy()
+        picture = head(torch.zeros_like(image), image, torch.tensor([[0.0, 1.0]] * len(image)))[0]
+        sound = head.heard(torch.from_numpy(logits))
+    return sound.numpy(), picture.double().numpy()
 
 
 def alarm_threshold(head: FusionHead, image_embeddings: Any, false_alarms: float) -> float:

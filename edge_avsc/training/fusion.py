@@ -77,18 +77,26 @@ class FusionHead(nn.Module):  # type: ignore[misc]
         """Let both experts' log-probabilities be weighed by *weight* ``[10, 20]`` and *bias* ``[10]``."""
         self.mixing, self.mixing_bias = weight.float(), bias.float()
 
+    def mixed(self, sound: NDArray[float64], picture: NDArray[float64]) -> NDArray[float64]:
+        """Return the logits ``[n, 10]`` of both experts' log-probabilities ``[n, 10]``."""
+        both = np.concatenate([sound, picture], 1)
+        return np.asarray(both @ self.mixing.double().numpy().T + self.mixing_bias.double().numpy(), float64)
+
+    def heard(self, logits: Any) -> Any:
+        """Return the sound expert's log-probabilities, its floor included, for its logits ``[n, 10]``."""
+        return _floored_log(torch.softmax(logits / self.sound_temperature, 1), self.sound_floor)
+
     def forward(self, audio_embedding: Any, image_embedding: Any, present: Any) -> tuple[Any, Any]:
         """Return the logits and the log-odds of "none of ours"."""
         heard, seen = present[:, 0:1] > 0.5, present[:, 1:2] > 0.5
         nothing = torch.zeros(1)
         audio = torch.where(heard, audio_embedding, nothing)
         image = torch.where(seen, image_embedding, nothing)
-        sound = torch.softmax(self.sound(audio) / self.sound_temperature, 1)
         # Softmax over categories, then sums: the log-sum-exp of each group, less its prior.
         groups = torch.softmax(self.picture(image), 1) @ self.members
         picture = (groups[:, :NONE] + 1e-9) ** (1 / self.picture_temperature) @ self.to_labels
         picture = picture / picture.sum(1, keepdim=True)
-        sound = torch.where(heard, _floored_log(sound, self.sound_floor), nothing)
+        sound = torch.where(heard, self.heard(self.sound(audio)), nothing)
         picture = torch.where(seen, _floored_log(picture, self.picture_floor), nothing)
         mixed = torch.cat([sound, picture], 1) @ self.mixing.T + self.mixing_bias
         logits = torch.where(heard & seen, mixed, sound + picture)

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy import float64
+from numpy.typing import NDArray
 
 from edge_avsc.training import experts, pairs
-from edge_avsc.training.classes import NONE
-from edge_avsc.training.experts import TaughtSeconds
-from edge_avsc.training.fusion import FusionHead
+from edge_avsc.training.classes import LABELS, NONE
+from edge_avsc.training.experts import TaughtSeconds, Unseen
+from edge_avsc.training.fusion import FusionHead, best_temperature
+from edge_avsc.training.inference import softmax
 from edge_avsc.training.pairs import Pairs, Verdict
 from edge_avsc.training.picture_data import Pictures
 from edge_avsc.training.sounds import Field, Lessons
@@ -37,36 +40,52 @@ class Material:
 
 
 @dataclass(frozen=True)
-class Embedded:
-    """Embeddings, float32 ``[n, 128]``: of Material's seconds, its strange views and its validation pictures.
-
-    field: of views of the labelled recordings that the encoder learnt from, all classes alike.
-    """
-
-    seconds: Any
-    field: Any
-    strange: Any
-    pictures: Any
-
-
-@dataclass(frozen=True)
 class Fitted:
-    """A head, what its two fusions were worth, the pairs they were fitted on, and the threshold for "none of ours"."""
+    """A head, what its two fusions were worth, the temperature of each state of the modalities, the threshold for
+    "none of ours", and pairs of a class, of unlabelled sound, which nothing here was fitted on.
+    """
 
     head: FusionHead
     verdict: Verdict
-    pairs: Pairs
+    temperature: dict[str, float]
     threshold: float
+    pairs: Pairs
 
 
-def fit_head(audio: Any, image: Any, embedded: Embedded, material: Material, seed: int) -> Fitted:
-    """Fit a head for an AudioClassifier and an ImageClassifier; *seed* draws the pairs."""
-    head = FusionHead(experts.make_experts(audio, image, embedded.seconds, embedded.field, embedded.strange, material))
-    said = material.strange.maps.astype(np.float32).mean((2, 3))
-    paired = pairs.class_pairs(material.val_pictures, said, seed)
-    words = experts.words(head, embedded.strange[paired.sounds], embedded.pictures[paired.pictures])
-    verdict = pairs.judge_fusions(*words, paired)
+def fit_head(
+    sound: Any,
+    prior: Any,
+    unseen: Unseen,
+    strange: NDArray[float64],
+    seconds: Any,
+    image: Any,
+    seen: Any,
+    material: Material,
+    seed: int,
+) -> Fitted:
+    """Fit a head for an AudioClassifier and an ImageClassifier; *seed* draws the pairs.
+
+    prior: of *sound*, as make_experts takes it. unseen: what is known of such sound experts where they learnt nothing.
+    strange: what this one says of *material*'s strange views, logits ``[n, 10]``. seconds, seen: embeddings
+    ``[n, 128]`` of *material*'s seconds and of its validation pictures.
+    """
+    head = FusionHead(experts.make_experts(sound, prior, unseen.temperature(), image, seconds, material))
+    labelled = pairs.class_pairs(material.val_pictures, np.eye(len(LABELS))[unseen.labels], seed)
+    taught = softmax(material.strange.maps.astype(float64).mean((2, 3)))
+    others = pairs.class_pairs(material.val_pictures, taught, seed)
+    fitted, judged = (
+        pairs.Heard(of, *experts.words(head, logits[of.sounds], seen[of.pictures]))
+        for of, logits in ((labelled, unseen.logits), (others, strange))
+    )
+    verdict = pairs.judge_fusions(fitted, judged)
     if verdict.trained_is_better:
         head.mix(verdict.weight, verdict.bias)
+    said = {"av": head.mixed(fitted.sound, fitted.picture), "a": fitted.sound, "v": fitted.picture}
     ours = material.val_pictures.groups != NONE
-    return Fitted(head, verdict, paired, experts.alarm_threshold(head, embedded.pictures[ours], FALSE_ALARMS))
+    return Fitted(
+        head,
+        verdict,
+        {state: round(best_temperature(logits, labelled.labels), 3) for state, logits in said.items()},
+        experts.alarm_threshold(head, seen[ours], FALSE_ALARMS),
+        others,
+    )

@@ -1,4 +1,4 @@
-"""Pictures and sounds paired by class, none of them trained on: what the fusion is fitted and judged by."""
+"""Pictures and sounds paired by class: what the fusion is fitted and judged by."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from edge_avsc.training.classes import GROUPS, LABELS, NONE, VEHICLE_SHARES
 from edge_avsc.training.fusion import best_temperature, log_loss
-from edge_avsc.training.inference import softmax
 from edge_avsc.training.picture_data import Pictures
 
 PER_PICTURE = 4
@@ -27,14 +26,14 @@ class Pairs:
     labels: NDArray[int64]
 
 
-def class_pairs(data: Pictures, teacher_logits: NDArray[Any], seed: int) -> Pairs:
-    """Pair each labelled picture with sounds that the teacher holds for its class, more often the surer it is.
+def class_pairs(data: Pictures, shares: NDArray[float64], seed: int) -> Pairs:
+    """Pair each labelled picture with sounds of its class; *shares* ``[n, 10]``: how much each sound is of each class.
 
-    A bus's inside is a bus half of the time, a metro or a tram otherwise, as VEHICLE_SHARES says. Pictures with even
-    rows meet sounds with even rows only, so that either half can be kept from what the other one fits.
+    A sound comes the more often the greater its share; a class that none has gets no pair. A bus's inside is a bus
+    half of the time, a metro or a tram otherwise, as VEHICLE_SHARES says. Pictures with even rows meet sounds with even
+    rows only, so that either half can be kept from what the other one fits.
     """
     random = np.random.default_rng(seed)
-    shares = softmax(teacher_logits.astype(float64))
     halves = [np.arange(half, len(shares), 2) for half in (0, 1)]
     pictures, sounds, labels = [], [], []
     for row in np.flatnonzero(data.groups != NONE):
@@ -42,6 +41,8 @@ def class_pairs(data: Pictures, teacher_logits: NDArray[Any], seed: int) -> Pair
         for name in _names(group):
             label = LABELS.index(name)
             likely = shares[half, label]
+            if not likely.any():
+                continue
             pictures.append(row)
             sounds.append(random.choice(half, p=likely / likely.sum()))
             labels.append(label)
@@ -55,8 +56,23 @@ def _names(group: str) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Heard:
+    """Pairs, and what each expert alone says of their sound and of their picture: log-probabilities ``[n, 10]``."""
+
+    pairs: Pairs
+    sound: NDArray[float64]
+    picture: NDArray[float64]
+
+    def of(self, half: int) -> Heard:
+        """Return the pairs whose pictures have even (0) or odd (1) rows."""
+        rows = np.flatnonzero(self.pairs.pictures % 2 == half)
+        pairs = Pairs(self.pairs.pictures[rows], self.pairs.sounds[rows], self.pairs.labels[rows])
+        return Heard(pairs, self.sound[rows], self.picture[rows])
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """Which fusion did better on halves that it was not fitted on, and the trained one fitted on all pairs."""
+    """Which fusion did better where it was not fitted, and the trained one fitted on all pairs."""
 
     product_log_loss: float
     trained_log_loss: float
@@ -69,25 +85,26 @@ class Verdict:
         return self.trained_log_loss < self.product_log_loss
 
 
-def judge_fusions(sound: NDArray[float64], picture: NDArray[float64], pairs: Pairs) -> Verdict:
-    """Compare the product of experts with a trained head, each fitted on one half of the pairs and judged on the other.
+def judge_fusions(fitted: Heard, judged: Heard) -> Verdict:
+    """Compare the product of experts with a trained head, each fitted on *fitted* and judged on *judged*.
 
-    sound, picture: each expert's log-probabilities for the pairs ``[n, 10]``.
+    They are of other sounds; of the pictures, each half is judged by what was fitted on the other one.
     """
-    halves = [np.flatnonzero(pairs.pictures % 2 == half) for half in (0, 1)]
-    both, labels = sound + picture, pairs.labels
-    words = np.concatenate([sound, picture], 1)
     product, trained = [], []
-    for fitted, judged in (halves, halves[::-1]):
-        product.append(log_loss(both[judged], labels[judged], best_temperature(both[fitted], labels[fitted])))
-        weight, bias = _trained_head(words[fitted], labels[fitted])
-        trained.append(log_loss(words[judged] @ weight.numpy().T + bias.numpy(), labels[judged]))
-    return Verdict(float(np.mean(product)), float(np.mean(trained)), *_trained_head(words, labels))
+    for half in (0, 1):
+        known, new = fitted.of(half), judged.of(1 - half)
+        temperature = best_temperature(known.sound + known.picture, known.pairs.labels)
+        product.append(log_loss(new.sound + new.picture, new.pairs.labels, temperature))
+        weight, bias = _trained_head(known)
+        logits = np.concatenate([new.sound, new.picture], 1) @ weight.numpy().T + bias.numpy()
+        trained.append(log_loss(logits, new.pairs.labels))
+    return Verdict(float(np.mean(product)), float(np.mean(trained)), *_trained_head(fitted))
 
 
-def _trained_head(words: NDArray[float64], labels: NDArray[int64]) -> tuple[Any, Any]:
+def _trained_head(heard: Heard) -> tuple[Any, Any]:
     """Fit weight ``[10, 20]`` and bias ``[10]`` over both experts' words, held near the experts' product."""
-    inputs, wanted = torch.from_numpy(words), torch.from_numpy(labels)
+    inputs = torch.from_numpy(np.concatenate([heard.sound, heard.picture], 1))
+    wanted = torch.from_numpy(heard.pairs.labels)
     start = torch.eye(len(LABELS), dtype=torch.float64).repeat(1, 2)
     weight, bias = start.clone().requires_grad_(), torch.zeros(len(LABELS), dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")

@@ -63,7 +63,8 @@ class Field:
         """Return the rows of *count* views; each class that is there comes as often as any other."""
         counts = np.bincount(self.labels)
         chances = np.cumsum(1 / counts[self.labels])
-        return np.minimum(np.searchsorted(chances, random.random(count) * chances[-1]), len(self.labels) - 1)
+        rows = np.searchsorted(chances, random.random(count) * chances[-1])
+        return np.asarray(np.minimum(rows, len(self.labels) - 1), int64)
 
 
 def split(recordings: Recordings, seed: int, kept_out: float = 0.12) -> tuple[Recordings, Recordings]:

@@ -10,14 +10,15 @@ import numpy as np
 from numpy import float32, int64
 from numpy.typing import NDArray
 
+from edge_avsc.training.experts import Unseen
 from edge_avsc.training.export import export
-from edge_avsc.training.fusion import best_temperature
-from edge_avsc.training.heads import Embedded, Fitted, Material, fit_head
+from edge_avsc.training.heads import Fitted, Material, fit_head
 from edge_avsc.training.inference import Graph, Trio, softmax
 from edge_avsc.training.measure import Words
 from edge_avsc.training.picture_data import Pictures
 from edge_avsc.training.quantisation import quantise
 from edge_avsc.training.recordings import Windows
+from edge_avsc.training.sounds import Field
 from edge_avsc.training.spec import AUDIO, AUDIO_FEATURES, IMAGE, IMAGE_FEATURES
 
 DEVICES: tuple[Literal["cpu", "trt"], ...] = ("cpu", "trt")
@@ -27,23 +28,21 @@ LOG_MEL = (AUDIO.columns, AUDIO.n_mels)
 EXAMPLES = 600
 FIELD_VIEWS = 2000
 
-Temperatures = dict[str, float]
 Answers = dict[str, dict[str, Words]]  # set -> modality state -> words
 
 
 @dataclass(frozen=True)
 class Version:
-    """One audio encoder and a head: the graphs of each kind, with temperatures fitted on the int8 ones for CPUs."""
+    """One audio encoder and a head, fitted on the int8 graphs for CPUs: the graphs of each kind."""
 
     trios: dict[str, Trio]
     fitted: Fitted
-    temperature: Temperatures
 
     def words(self, kind: str, audio: NDArray[float32] | None, image: NDArray[float32] | None) -> Words:
         """Return what is said of embeddings ``[n, 128]``, either of which may be None."""
         state = ("a" if audio is not None else "") + ("v" if image is not None else "")
         logits, none = self.trios[kind].fused(audio, image)
-        return Words(softmax(logits / self.temperature[state]), none)
+        return Words(softmax(logits / self.fitted.temperature[state]), none)
 
 
 @dataclass(frozen=True)
@@ -76,45 +75,72 @@ def sight(image: Graph, pictures: Pictures, windows: Windows) -> Sight:
     return Sight(np.concatenate(parts), flat.reshape(len(windows.labels), -1, flat.shape[1]).mean(1))
 
 
+@dataclass(frozen=True)
+class Hearing:
+    """An AudioClassifier, its encoder's graphs by kind, and what it says of the field on the average ``[10]``."""
+
+    audio: Any
+    graphs: dict[str, Graph]
+    prior: Any
+
+    def logits(self, log_mel: NDArray[float32]) -> Any:
+        """Return what is made of log-mel windows ``[n, 37, 128]`` by the int8 graph, less the prior: ``[n, 10]``."""
+        import torch
+
+        with torch.inference_mode():
+            said = torch.log_softmax(self.audio.head(torch.from_numpy(self.graphs[".cpu"].rows(log_mel))), 1)
+        return said - self.prior
+
+
+def hearing(audio: Any, material: Material, fold: int | None, folder: Path, seed: int) -> Hearing:
+    """Export and quantise an AudioClassifier's encoder into *folder*; *fold*: that it learnt nothing from, if any."""
+    folder.mkdir(parents=True, exist_ok=True)
+    export(audio.encoder, folder / "audio.onnx", {"log_mel": LOG_MEL}, ["audio_embedding"])
+    heard, field = material.seconds.log_mel, material.field.without(fold)
+    in_field = field.lessons.log_mel[field.draw(np.random.default_rng(seed), FIELD_VIEWS)].astype(float32)
+    examples = np.concatenate([heard[_some(len(heard), seed)], in_field[:EXAMPLES]])
+    for device in DEVICES:
+        quantise(folder / "audio.onnx", folder / f"audio.{device}.onnx", examples, device, float_convolutions=4)
+    graphs = {kind: Graph(folder / f"audio{kind}.onnx") for kind in KINDS}
+    plain = Hearing(audio, graphs, 0.0)
+    return Hearing(audio, graphs, plain.logits(in_field).mean(0))
+
+
+def unseen(hearings: list[Hearing], field: Field) -> Unseen:
+    """Return what the encoder of each fold says of that fold's views."""
+    rows = [np.flatnonzero(field.folds == fold) for fold in range(len(hearings))]
+    said = [one.logits(field.lessons.log_mel[of].astype(float32)) for one, of in zip(hearings, rows, strict=True)]
+    order = np.concatenate(rows)
+    return Unseen(np.concatenate([part.double().numpy() for part in said]), field.labels[order], field.folds[order])
+
+
 def complete(
-    audio: Any,
+    heard: Hearing,
+    known: Unseen,
     image: Any,
     images: dict[str, Graph],
     pictures: NDArray[float32],
     material: Material,
-    fold: int | None,
     folder: Path,
     seeds: tuple[int, ...],
 ) -> list[Version]:
-    """Export and quantise an AudioClassifier's encoder into *folder*, and return a version with a head for each seed.
+    """Fit a head for each seed, and return it with the encoders as a version.
 
-    fold: of the labelled recordings, where the encoder learnt nothing from it. pictures: the int8 image encoder's
-    embeddings of the validation pictures ``[n, 128]``.
+    known: what was learnt of such hearings where they know nothing. pictures: the int8 image encoder's embeddings of
+    the validation pictures ``[n, 128]``.
     """
     import torch
 
-    folder.mkdir(parents=True, exist_ok=True)
-    export(audio.encoder, folder / "audio.onnx", {"log_mel": LOG_MEL}, ["audio_embedding"])
-    heard, field = material.seconds.log_mel, material.field.without(fold)
-    in_field = field.lessons.log_mel[field.draw(np.random.default_rng(seeds[0]), FIELD_VIEWS)].astype(float32)
-    examples = np.concatenate([heard[_some(len(heard), seeds[0])], in_field[:EXAMPLES]])
-    for device in DEVICES:
-        quantise(folder / "audio.onnx", folder / f"audio.{device}.onnx", examples, device, float_convolutions=4)
-    audios = {kind: Graph(folder / f"audio{kind}.onnx") for kind in KINDS}
-    strange = audios[".cpu"].rows(material.strange.log_mel.astype(float32))
-    embedded = Embedded(
-        seconds=torch.from_numpy(audios[".cpu"].rows(heard)),
-        field=torch.from_numpy(audios[".cpu"].rows(in_field)),
-        strange=torch.from_numpy(strange),
-        pictures=torch.from_numpy(pictures),
-    )
+    strange = heard.logits(material.strange.log_mel.astype(float32)).double().numpy()
+    seconds = torch.from_numpy(heard.graphs[".cpu"].rows(material.seconds.log_mel))
     versions = []
     for seed in seeds:
-        fitted = fit_head(audio, image, embedded, material, seed)
+        seen = torch.from_numpy(pictures)
+        fitted = fit_head(heard.audio, heard.prior, known, strange, seconds, image, seen, material, seed)
         path = folder / ("fusion.onnx" if seed == seeds[0] else f"fusion_{seed}.onnx")
         _export_head(fitted.head, path)
-        trios = {kind: Trio(audios[kind], images[kind], Graph(path)) for kind in KINDS}
-        versions.append(Version(trios, fitted, _temperatures(trios[".cpu"], fitted, strange, pictures)))
+        trios = {kind: Trio(heard.graphs[kind], images[kind], Graph(path)) for kind in KINDS}
+        versions.append(Version(trios, fitted))
     return versions
 
 
@@ -125,14 +151,6 @@ def _export_head(head: Any, path: Path) -> None:
         "present": (2,),
     }
     export(head, path, inputs, ["logits", "none_logit"])
-
-
-def _temperatures(trio: Trio, fitted: Fitted, sounds: NDArray[float32], pictures: NDArray[float32]) -> Temperatures:
-    audio, image = sounds[fitted.pairs.sounds], pictures[fitted.pairs.pictures]
-    states = {"av": (audio, image), "a": (audio, None), "v": (None, image)}
-    return {
-        state: round(best_temperature(trio.fused(*both)[0], fitted.pairs.labels), 3) for state, both in states.items()
-    }
 
 
 @dataclass(frozen=True)
