@@ -65,7 +65,8 @@ def test_what_stands_behind_a_view_is_softer_than_it_however_loud_it_was() -> No
 def test_the_field_keeps_a_fold_out_and_draws_each_class_alike() -> None:
     count = 60
     labels, folds = np.array([0] * 50 + [3] * 10), np.arange(count) % 5
-    lessons = Lessons(*(np.arange(count, dtype=np.float16) for _ in range(3)), np.arange(count))
+    values = np.arange(count, dtype=np.float16)
+    lessons = Lessons(values, values, values, np.arange(count))
     field = Field(lessons, labels, folds).without(2)
     assert 2 not in field.folds
     assert (field.lessons.seconds % 5 != 2).all()
