@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,7 +19,7 @@ import pytest
 
 from real.pulse import Pulse, clicks_and_noise
 from real.pulse import missing as missing_pulse
-from real.running import Line, Run, Usage, children, close_to_label_ms, contiguous, last, running, utc_s
+from real.running import Line, Run, Usage, children, close_to_label_ms, contiguous, events, last, running, utc_s
 from real.servers import Server, has_rtsp_server, serving
 from real.spliced import demonstration
 
@@ -27,6 +29,7 @@ pytestmark = [
 ]
 Kind = Literal["killed", "hung"]
 NOISE = clicks_and_noise(100.0)
+ASSERTED = "snd_pcm_poll_descriptors_count"
 LEAST = 0.8
 """So much of a window a healthy source gives, though this machine's sound server itself may be late now and then."""
 
@@ -244,6 +247,34 @@ def test_portaudio_that_crashes_takes_nothing_along(crash: signal.Signals, tmp_p
         assert f"PortAudio crashed ({crash.name}); check the device" in told[0]["detail"]
         assert contiguous(run.lines(), "a")
         assert not Path(f"/proc/{ear}").exists()
+    finally:
+        ears.end()
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="not installed here: a C compiler")
+def test_the_assert_of_portaudio_is_a_loss(tmp_path: Path, tiny_folder: Path) -> None:
+    """Its issue 278: a sound server that goes while a device opens leaves PortAudio nothing to poll."""
+    goes, library = tmp_path / "goes", tmp_path / "goes.so"
+    code = f'int access(const char *, int); int {ASSERTED}(void *pcm) {{ return access("{goes}", 0) != 0; }}'
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"], input=code, text=True, check=True)
+    ears = Ears("a", tmp_path)
+    environment = {**ears.pulse.environment, "LD_PRELOAD": str(library)}
+    try:
+        goes.touch()
+        with running(tmp_path, {"a": {"audio": "mic_a"}}, tiny_folder, environment) as run:
+            assert b"is lost: PortAudio crashed (SIGABRT)" in run.process.communicate(timeout=30)[1]
+            assert run.process.returncode == 3
+        goes.unlink()
+        with running(tmp_path, {"a": {"audio": "mic_a"}}, tiny_folder, environment) as run:
+            run.wait_for(lambda lines: last(lines, 4, "a"), 30)
+            goes.touch()
+            (ear,) = children(run.process.pid)
+            os.kill(ear, signal.SIGKILL)
+            time.sleep(3.0)
+            goes.unlink()
+            run.wait_for(lambda lines: events(lines)[-1:] == [("audio", "recovered")] and last(lines, 3, "a"))
+            assert run.end()[0] == 0
+        assert contiguous(run.lines(), "a")
     finally:
         ears.end()
 
