@@ -43,7 +43,7 @@ class Plan:
     picture_minutes: float = 60.0
     sound_shards: int = 18
     sound_epochs: float = 30.0
-    sound_minutes: float = 32.0
+    sound_minutes: float = 26.0
     field_shards: int = 2
     adapt_steps: int = 1500
     adapt_minutes: float = 5.0
