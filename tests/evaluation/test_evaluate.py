@@ -153,7 +153,7 @@ def test_all_files_are_written_though_nobody_reads_on(out: Path, tau: Path, tiny
         assert process.stdout is not None
         process.stdout.readline()
         process.stdout.close()
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0
     assert written(tmp_path) == written(out)
 
 
