@@ -14,7 +14,7 @@ from edge_avsc.errors import DeviceError
 from edge_avsc.sources._ear_messages import Block, Failed, Message, Started, read
 
 OPEN_S = 10.0
-"""It takes 0.2 s, of which Python needs half; ten times that on a small board, and more where other work goes on."""
+"""It takes 0.2 s, of which Python needs half; twenty times that where the processor is emulated, or has other work."""
 
 CLOSE_S = 0.15
 KILLED_S = 0.3
