@@ -35,8 +35,8 @@ def quantise(
 ) -> None:
     """Write the int8 QDQ form of *source*, with ranges from *examples* ``[n, ...]``.
 
-    cpu: unsigned activations, signed weights per channel (U8S8); what projects the pooled features stays in float, its
-    weights stored in half precision: rounded to int8, an embedding differs between processors by whole steps.
+    cpu: unsigned activations, signed weights per channel (U8S8). What projects the pooled features stays in float, its
+    weights stored in half precision, and so do sums: rounded to int8, they differ between processors by whole steps.
     trt: symmetric S8S8, biases left in float.
     float_convolutions: how many of the first ones stay in float, where int8 costs most and gains least.
     """
@@ -50,6 +50,8 @@ def quantise(
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        if not trt:
+            _keep_sums_in_float(prepared)
         nodes = onnx.load(prepared).graph.node
         convolutions = [node.name for node in nodes if node.op_type == "Conv"]
         last = [] if trt else [node.name for node in nodes if node.op_type in ("ReduceMean", "Gemm")]
@@ -69,6 +71,15 @@ def quantise(
     tidy(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, target)
+
+
+def _keep_sums_in_float(path: Path) -> None:
+    """Write each Add as a Sum, the same, which ONNX Runtime does not fuse with the roundings around it."""
+    model = onnx.load(path)
+    for node in model.graph.node:
+        if node.op_type == "Add":
+            node.op_type = "Sum"
+    onnx.save(model, path)
 
 
 def _halve_projection(model: Any) -> None:

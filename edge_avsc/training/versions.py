@@ -58,7 +58,7 @@ def export_image(image: Any, pictures: Pictures, folder: Path, seed: int) -> dic
     export(image, folder / "image.onnx", {"picture": PICTURE}, ["image_embedding"])
     seen = pictures.inputs(_some(len(pictures.images), seed))
     for device in DEVICES:
-        quantise(folder / "image.onnx", folder / f"image.{device}.onnx", seen, device, float_convolutions=3)
+        quantise(folder / "image.onnx", folder / f"image.{device}.onnx", seen, device)
     return {kind: Graph(folder / f"image{kind}.onnx") for kind in KINDS}
 
 
