@@ -125,6 +125,8 @@ def started(*args: str | Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
+# On a busy machine it may be at its end before the signal comes.
+@pytest.mark.flaky(reruns=3)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_half_way_it_goes_on_to_the_same_bytes(
     how: signal.Signals, out: Path, tau: Path, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
