@@ -99,6 +99,7 @@ class Player:
             wants=lambda time_ns: wanted.wants(time_ns - latency_ns),
             picture_px=2 * image.size_px,
             block_samples=self._block_samples,
+            needless=lambda after_ns, until_ns: not wanted.any_in(after_ns - latency_ns, until_ns - latency_ns),
         )
 
     def _in_real_time(self, output: Output) -> Output:

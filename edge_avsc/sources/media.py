@@ -10,6 +10,7 @@ from edge_avsc.sources._refusals import refuse_tracks, refuse_what_is_no_file
 from edge_avsc.sources._sound import Blocks
 from edge_avsc.sources._timeline import FrameTimeline, SampleTimeline
 from edge_avsc.sources.media_file import FileTrack
+from edge_avsc.sources.media_sparing import Needless
 from edge_avsc.types import AudioChunk, Item, Role, SourceEvent
 
 
@@ -18,7 +19,8 @@ class MediaSource:
 
     path: the file. roles: what is wanted of it. wants: called once for each frame, in order, with its time in ns; True
     means that this frame must carry its image. picture_px: images are shrunk towards this on both sides, never under
-    it. block_samples: size of the chunks; None gives them as decoded.
+    it. block_samples: size of the chunks; None gives them as decoded. needless: must agree with *wants*; where it is
+    given, frames that nobody needs may come without their brightness, too, since they are not decoded.
 
     Raises ConfigError when the file is missing, unreadable, no recording, or has nothing of what is wanted.
     """
@@ -31,10 +33,12 @@ class MediaSource:
         wants: Callable[[int], bool],
         picture_px: int,
         block_samples: int | None = None,
+        needless: Needless | None = None,
     ) -> None:
         self.name = path
         self._wants = wants
         self._block_samples = block_samples
+        self._needless = needless
         self._tracks: dict[Role, FileTrack] = {}
         self._unusable: list[SourceEvent] = []
         refuse_what_is_no_file(path)
@@ -75,7 +79,7 @@ class MediaSource:
             yield item
 
     def _open(self, role: Role, picture_px: int) -> None:
-        track = FileTrack(self.name, role)
+        track = FileTrack(self.name, role, self._needless)
         problem = track.open(picture_px)
         if problem is None:
             self._tracks[role] = track
@@ -104,13 +108,13 @@ class MediaSource:
 
     def _picture_items(self, track: FileTrack) -> Iterator[tuple[int, Item]]:
         timeline = FrameTimeline(track.step_ns, track.notes)
-        time_ns, frame = 0, None
+        time_ns, last = 0, None
         for decoded in track.decoded():
             placed_ns = timeline.place(decoded.pts_ns)
             for event in track.notes.take():
                 yield time_ns, event
             if placed_ns is None:
                 continue
-            frame, time_ns = decoded.frame, placed_ns
-            yield time_ns, track.video_frame(frame, time_ns, self._wants(time_ns))
-        yield from track.ending(time_ns + track.length_ns(frame))
+            time_ns, last = placed_ns, decoded.frame or last
+            yield time_ns, track.video_frame(decoded, time_ns, self._wants(time_ns))
+        yield from track.ending(time_ns + track.length_ns(last))

@@ -22,6 +22,7 @@ from edge_avsc.sources._pictures import Pictures
 from edge_avsc.sources._refusals import refuse_unopened
 from edge_avsc.sources._sound import OneFormat
 from edge_avsc.sources._timeline import Notes
+from edge_avsc.sources.media_sparing import Needless, SparingDecoder
 from edge_avsc.types import Item, Role, SourceEnded, VideoFrame
 
 # A file that fails to yield even one packet this often in a row yields none any more.
@@ -32,21 +33,26 @@ _TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")
 
 @dataclass(slots=True)
 class Decoded:
-    """A decoded frame of sound or video; *after_loss* says that what should come before it could not be decoded."""
+    """A frame of sound or video; *after_loss* says that what should come before it could not be decoded.
+
+    frame: None where it was spared. luma: a frame's mean brightness, where it was measured already.
+    """
 
     frame: Any
     pts_ns: int | None
-    after_loss: bool
+    after_loss: bool = False
+    luma: float | None = None
     last: bool = False
 
 
 class FileTrack:
     """One role of a file. It has its own container, so that badly interleaved files need no memory."""
 
-    def __init__(self, path: str, role: Role) -> None:
+    def __init__(self, path: str, role: Role, needless: Needless | None = None) -> None:
         self.notes = Notes(path, role)
         self._path = path
         self._role: Role = role
+        self._needless = needless
         self._container = opened(path)
         self._stream = _container.main_stream(self._container, role)
         self._time_base: Fraction = self._stream.time_base if self._stream else Fraction(1)
@@ -70,6 +76,8 @@ class FileTrack:
         # One core is one core.
         codec.thread_count = 1
         codec.thread_type = "NONE"
+        if self._role == "video":
+            self._pictures = Pictures(picture_px, VideoReformatter(), _container.rotation(self._stream))
         decoding = self._decode()
         first = next(decoding, None)
         if first is None:
@@ -79,7 +87,6 @@ class FileTrack:
             self._format = OneFormat(first.frame, av.AudioResampler, self.notes)
             self.rate_hz = self._format.rate_hz
         else:
-            self._pictures = Pictures(picture_px, VideoReformatter(), _container.rotation(self._stream))
             self.step_ns = _container.step_ns(self._stream)
         self._stated_end_ns = _container.stated_end_ns(self._container, self._stream)
         self.padding_begins_ns = _container.padding_begins_ns(self._container, self._stated_end_ns)
@@ -98,7 +105,7 @@ class FileTrack:
         for decoded, following in pairwise(self._decoding):
             assert decoded is not None  # only the end of the pairs is None
             decoded.last = following is None
-            self._damaged_frames += bool(decoded.frame.is_corrupt)
+            self._damaged_frames += bool(decoded.frame and decoded.frame.is_corrupt)
             yield decoded
 
     def samples(self, decoded: Decoded) -> NDArray[float32]:
@@ -109,11 +116,14 @@ class FileTrack:
             self._lost_packets += 1
             return self._format.nothing
 
-    def video_frame(self, frame: Any, time_ns: int, wanted: bool) -> VideoFrame:
-        """Return a frame's brightness, and its image where it is wanted; neither, where FFmpeg cannot convert it."""
+    def video_frame(self, decoded: Decoded, time_ns: int, wanted: bool) -> VideoFrame:
+        """Return a frame's brightness, and its image where it is wanted; neither, where there is none to convert."""
+        if decoded.frame is None:
+            return VideoFrame(time_ns)
         try:
-            image = self._pictures.rgb(frame) if wanted else None
-            return VideoFrame(time_ns, self._pictures.luma(frame), image)
+            image = self._pictures.rgb(decoded.frame) if wanted else None
+            luma = self._pictures.luma(decoded.frame) if decoded.luma is None else decoded.luma
+            return VideoFrame(time_ns, luma, image)
         except (av.FFmpegError, ValueError):
             self._damaged_frames += 1
             return VideoFrame(time_ns)
@@ -128,8 +138,19 @@ class FileTrack:
     def _decode(self) -> Iterator[Decoded]:
         # AVI has no presentation times. Its packets' decoding times, in order, are those of the frames shown.
         in_order: deque[int | None] | None = deque() if _container.lacks_pts(self._container, self._stream) else None
+        packets = self._packets()
+        codec = self._stream.codec_context
+        if self._needless is None or in_order is not None or codec.name != "h264":
+            yield from self._decode_all(packets, in_order)
+            return
+        sparing = SparingDecoder(codec, time_ns=self._ns, needless=self._needless, luma=self._pictures.luma)
+        for shown in sparing.shown(packets):
+            yield Decoded(shown.frame, shown.time_ns, luma=shown.luma)
+        yield from _after(sparing.last_ns, self._decode_all(sparing.undone, None))
+
+    def _decode_all(self, packets: Iterator[Any], in_order: deque[int | None] | None) -> Iterator[Decoded]:
         lost = False
-        for packet in self._packets():
+        for packet in packets:
             if in_order is not None and packet.size:
                 in_order.append(packet.dts)
             try:
@@ -141,7 +162,7 @@ class FileTrack:
                 continue
             for frame in frames:
                 ticks = in_order.popleft() if in_order else frame.pts
-                yield Decoded(frame, self._time_ns(ticks), lost)
+                yield Decoded(frame, None if ticks is None else self._ns(ticks), lost)
                 lost = False
 
     def _packets(self) -> Iterator[Any]:
@@ -163,8 +184,17 @@ class FileTrack:
             yield packet
         self._breaks_off = bad_reads > 0 or _container.is_cut_riff(self._path)
 
-    def _time_ns(self, ticks: int | None) -> int | None:
-        return None if ticks is None else ticks_to_ns(ticks, self._time_base) - self._zero_ns
+    def _ns(self, ticks: int) -> int:
+        return ticks_to_ns(ticks, self._time_base) - self._zero_ns
+
+
+def _after(time_ns: int | None, frames: Iterator[Decoded]) -> Iterator[Decoded]:
+    """Yield the frames that come after that of *time_ns*, or after its turn where it is missing."""
+    for decoded in frames:
+        if time_ns is None or (decoded.pts_ns is not None and decoded.pts_ns > time_ns):
+            yield from chain((decoded,), frames)
+        elif decoded.pts_ns == time_ns:
+            time_ns = None
 
 
 def opened(path: str) -> Any:
