@@ -19,8 +19,9 @@ from edge_avsc.stream import StreamSettings
 from edge_avsc.types import Item, Latency, Role, SceneEstimate, StreamEvent, available_ns
 from edge_avsc.video_track import WantedFrames
 
-BLOCK_SAMPLES = 4096
-"""Decoders give smaller blocks; when nobody waits for them, fewer and larger ones cost less."""
+BLOCK_SAMPLES = 16384
+"""Decoders give smaller blocks; when nobody waits for them, fewer and larger ones cost less: what columns are computed
+with leaves the processor's cache while pictures are decoded."""
 
 
 class Player:
