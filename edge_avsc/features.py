@@ -150,4 +150,9 @@ def normalised_picture(picture: NDArray[uint8], front_end: ImageFrontEnd) -> NDA
     """Turn a square uint8 RGB picture ``[s, s, 3]`` into the image encoder's input, float32 ``[3, s, s]``."""
     mean = np.asarray(front_end.normalisation.mean, float32) * float32(255)
     scale = float32(1) / (np.asarray(front_end.normalisation.std, float32) * float32(255))
-    return np.ascontiguousarray(((picture - mean) * scale).transpose(2, 0, 1))
+    planes = np.empty((3, *picture.shape[:2]), float32)
+    # Colour by colour, so that no picture is turned round in memory.
+    for colour, plane in enumerate(planes):
+        np.subtract(picture[..., colour], mean[colour], out=plane)
+        plane *= scale[colour]
+    return planes

@@ -19,8 +19,9 @@ from edge_avsc.stream import StreamSettings
 from edge_avsc.types import Item, Latency, Role, SceneEstimate, StreamEvent, available_ns
 from edge_avsc.video_track import WantedFrames
 
-BLOCK_SAMPLES = 4096
-"""Decoders give smaller blocks; when nobody waits for them, fewer and larger ones cost less."""
+BLOCK_SAMPLES = 16384
+"""Decoders give smaller blocks; when nobody waits for them, fewer and larger ones cost less: what columns are computed
+with leaves the processor's cache while pictures are decoded."""
 
 
 class Player:
@@ -99,6 +100,7 @@ class Player:
             wants=lambda time_ns: wanted.wants(time_ns - latency_ns),
             picture_px=2 * image.size_px,
             block_samples=self._block_samples,
+            needless=lambda after_ns, until_ns: not wanted.any_in(after_ns - latency_ns, until_ns - latency_ns),
         )
 
     def _in_real_time(self, output: Output) -> Output:

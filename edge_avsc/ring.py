@@ -69,9 +69,10 @@ class IndexRing:
         at = index % self.capacity
         first = min(len(rows), self.capacity - at)
         self._rows[at : at + first] = rows[:first]
-        self._rows[: len(rows) - first] = rows[first:]
         self._present[at : at + first] = True
-        self._present[: len(rows) - first] = True
+        if first < len(rows):
+            self._rows[: len(rows) - first] = rows[first:]
+            self._present[: len(rows) - first] = True
 
 
 class TimeRing(Generic[T]):

@@ -36,6 +36,10 @@ class WantedFrames:
         self._taken = begun
         return True
 
+    def any_in(self, after_ns: int, until_ns: int) -> bool:
+        """Tell whether a wanted moment lies after *after_ns* and at or before *until_ns*, whatever was asked before."""
+        return self.begun_by(until_ns) > self.begun_by(after_ns)
+
     def begun_by(self, time_ns: int) -> int:
         """Return how many wanted moments lie at or before *time_ns*."""
         return max(0, ((time_ns - self._epoch_ns) * 2 * self._per_s + NS_PER_S) // (2 * NS_PER_S))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,10 @@ class Sound:
 
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures of a recording: a grey that rises from frame to frame, or what *draw* returns for a frame."""
+    """The pictures of a recording: a grey that rises from frame to frame, or what *draw* returns for a frame.
+
+    options: to the encoder, over those that make it quick.
+    """
 
     width: int = 64
     height: int = 48
@@ -69,6 +72,7 @@ class Pictures:
     pixel_format: str = "yuv420p"
     b_frames: bool = False
     draw: Callable[[int], NDArray[uint8]] | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def image(self, frame: int) -> NDArray[uint8]:
         if self.draw is not None:
@@ -176,7 +180,8 @@ def move_back_mkv(path: Path, after_s: float, by_s: float) -> Path:
 
 
 def _video_stream(container: Any, pictures: Pictures, codec: str) -> Any:
-    stream = container.add_stream(codec, rate=pictures.fps, options=_ENCODER_OPTIONS.get(codec, {}))
+    options = {**_ENCODER_OPTIONS.get(codec, {}), **pictures.options}
+    stream = container.add_stream(codec, rate=pictures.fps, options=options)
     if pictures.b_frames:
         stream.codec_context.max_b_frames = 2
     stream.width, stream.height, stream.pix_fmt = pictures.width, pictures.height, pictures.pixel_format

@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 
 from edge_avsc import ConfigError, SceneEstimate, StreamEvent, replay
+from edge_avsc.config import SourceConfig, StreamConfig, hop_ns
 from edge_avsc.health import Health
 from edge_avsc.model import SceneModel
+from edge_avsc.player import Player
 from edge_avsc.sinks.jsonl import estimate_line
+from edge_avsc.sources.synthetic import Demo
 from recordings import Pictures, Sound, write_recording
+from taken import write_demo_tool
 
 
 def lines(estimates: Iterator[SceneEstimate]) -> list[str]:
@@ -111,6 +115,25 @@ def test_demo_measures_its_skew(skew_ms: int, tiny_model: SceneModel) -> None:
     *_, last = replay(f"test://demo?duration=8&skew_ms={skew_ms}", model=tiny_model)
     assert last.av_skew_ms is not None
     assert abs(last.av_skew_ms - skew_ms) < 5
+
+
+@pytest.mark.parametrize("skew_ms", [-120, 40])
+def test_encoded_demo_measures_its_skew(skew_ms: int, tiny_model: SceneModel, tmp_path: Path) -> None:
+    write_demo_tool().write_demo(tmp_path / "a.mp4", Demo(6.0, skew_ms=skew_ms))
+    *_, last = replay(tmp_path / "a.mp4", model=tiny_model)
+    assert last.av_skew_ms is not None
+    assert abs(last.av_skew_ms - skew_ms) < 5
+
+
+@pytest.mark.parametrize("latency_ms", [0.0, 80.0, -130.0])
+def test_spared_frames_are_missed_by_nobody(latency_ms: float, tiny_model: SceneModel, tmp_path: Path) -> None:
+    options = {"preset": "medium", "x264-params": "b-adapt=0:bframes=3"}
+    path = write_recording(tmp_path / "a.mp4", 4.0, sound=None, pictures=Pictures(options=options))
+    player = Player(tiny_model, hop_ns(0.5))
+    camera = StreamConfig(video=SourceConfig(uri=str(path), latency_ms=latency_ms))
+    estimates = [output for output in player.play("camera", camera) if isinstance(output, SceneEstimate)]
+    assert {estimate.video_coverage for estimate in estimates[:6]} == {1.0}
+    assert player.health.counters("camera").keys() == {"windows_v"}
 
 
 def test_ordinary_recordings_have_no_skew(clip: Path, tiny_model: SceneModel) -> None:

@@ -56,6 +56,8 @@ def test_for_each_moment_the_first_frame_at_or_after_it_is_wanted(
         if reached[0] not in expected[-1:]:
             expected += reached
     assert taken == expected
+    between = zip([epoch_ns - NS_PER_S, *times], times, strict=False)
+    assert [until for after, until in between if wanted.any_in(after, until)] == taken
 
 
 def test_what_is_wanted_does_not_drift_in_a_hundred_hours() -> None:

@@ -59,10 +59,13 @@ def open_recording(
     wants: Callable[[int], bool],
     picture_px: int,
     block_samples: int | None = None,
+    needless: Callable[[int, int], bool] | None = None,
 ) -> Recording:
     """Open a file, by path or ``file://``, or ``test://demo``; ConfigError when it cannot be read.
 
     wants: is asked once for each frame whether it must carry its image. picture_px: images are not shrunk under it.
+    needless: tells, as *wants* will, that no image is wanted from after one time until another; such frames may then
+    come without their brightness, too.
     """
     if uri.startswith("test:"):
         from edge_avsc.sources.synthetic import SyntheticSource
@@ -70,7 +73,14 @@ def open_recording(
         return SyntheticSource(uri, roles=roles, wants=wants, picture_px=picture_px, block_samples=block_samples)
     from edge_avsc.sources.media import MediaSource
 
-    return MediaSource(_path(uri), roles=roles, wants=wants, picture_px=picture_px, block_samples=block_samples)
+    return MediaSource(
+        _path(uri),
+        roles=roles,
+        wants=wants,
+        picture_px=picture_px,
+        block_samples=block_samples,
+        needless=needless,
+    )
 
 
 def is_remote(uri: str) -> bool:

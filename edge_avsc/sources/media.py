@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import heapq
-import os
-import re
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from fractions import Fraction
-from itertools import chain, pairwise
 from operator import itemgetter
-from typing import Any
 
-import av
-from av.video.reformatter import VideoReformatter
-from numpy import float32
-from numpy.typing import NDArray
-
-from edge_avsc.sources import _container
-from edge_avsc.sources._container import LONGEST_STEP_NS, ticks_to_ns
-from edge_avsc.sources._pictures import Pictures
-from edge_avsc.sources._refusals import refuse_tracks, refuse_unopened, refuse_what_is_no_file
-from edge_avsc.sources._sound import Blocks, OneFormat
-from edge_avsc.sources._timeline import FrameTimeline, Notes, SampleTimeline
-from edge_avsc.types import AudioChunk, Item, Role, SourceEnded, SourceEvent, VideoFrame
-
-# A file that fails to yield even one packet this often in a row yields none any more.
-_BAD_READS = 100
-# FFmpeg makes pictures of any text that is named .txt or .nfo.
-_TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")
+from edge_avsc.sources._refusals import refuse_tracks, refuse_what_is_no_file
+from edge_avsc.sources._sound import Blocks
+from edge_avsc.sources._timeline import FrameTimeline, SampleTimeline
+from edge_avsc.sources.media_file import FileTrack
+from edge_avsc.sources.media_sparing import Needless
+from edge_avsc.types import AudioChunk, Item, Role, SourceEvent
 
 
 class MediaSource:
@@ -37,7 +19,8 @@ class MediaSource:
 
     path: the file. roles: what is wanted of it. wants: called once for each frame, in order, with its time in ns; True
     means that this frame must carry its image. picture_px: images are shrunk towards this on both sides, never under
-    it. block_samples: size of the chunks; None gives them as decoded.
+    it. block_samples: size of the chunks; None gives them as decoded. needless: must agree with *wants*; where it is
+    given, frames that nobody needs may come without their brightness, too, since they are not decoded.
 
     Raises ConfigError when the file is missing, unreadable, no recording, or has nothing of what is wanted.
     """
@@ -50,11 +33,13 @@ class MediaSource:
         wants: Callable[[int], bool],
         picture_px: int,
         block_samples: int | None = None,
+        needless: Needless | None = None,
     ) -> None:
         self.name = path
         self._wants = wants
         self._block_samples = block_samples
-        self._tracks: dict[Role, _Track] = {}
+        self._needless = needless
+        self._tracks: dict[Role, FileTrack] = {}
         self._unusable: list[SourceEvent] = []
         refuse_what_is_no_file(path)
         try:
@@ -94,7 +79,7 @@ class MediaSource:
             yield item
 
     def _open(self, role: Role, picture_px: int) -> None:
-        track = _Track(self.name, role)
+        track = FileTrack(self.name, role, self._needless)
         problem = track.open(picture_px)
         if problem is None:
             self._tracks[role] = track
@@ -103,7 +88,7 @@ class MediaSource:
         if problem:
             self._unusable.append(SourceEvent(role, "unusable", problem, 0))
 
-    def _sound_items(self, track: _Track) -> Iterator[tuple[int, Item]]:
+    def _sound_items(self, track: FileTrack) -> Iterator[tuple[int, Item]]:
         timeline = SampleTimeline(track.rate_hz, track.notes)
         blocks = Blocks(self._block_samples)
         end_ns = 0
@@ -121,178 +106,15 @@ class MediaSource:
             yield end_ns, AudioChunk(block, track.rate_hz, start, timeline.time_ns(start))
         yield from track.ending(end_ns)
 
-    def _picture_items(self, track: _Track) -> Iterator[tuple[int, Item]]:
+    def _picture_items(self, track: FileTrack) -> Iterator[tuple[int, Item]]:
         timeline = FrameTimeline(track.step_ns, track.notes)
-        time_ns, frame = 0, None
+        time_ns, last = 0, None
         for decoded in track.decoded():
             placed_ns = timeline.place(decoded.pts_ns)
             for event in track.notes.take():
                 yield time_ns, event
             if placed_ns is None:
                 continue
-            frame, time_ns = decoded.frame, placed_ns
-            yield time_ns, track.video_frame(frame, time_ns, self._wants(time_ns))
-        yield from track.ending(time_ns + track.length_ns(frame))
-
-
-@dataclass(slots=True)
-class _Decoded:
-    """A decoded frame of sound or video; *after_loss* says that what should come before it could not be decoded."""
-
-    frame: Any
-    pts_ns: int | None
-    after_loss: bool
-    last: bool = False
-
-
-class _Track:
-    """One role of a file. It has its own container, so that badly interleaved files need no memory."""
-
-    def __init__(self, path: str, role: Role) -> None:
-        self.notes = Notes(path, role)
-        self._path = path
-        self._role: Role = role
-        self._container = opened(path)
-        self._stream = _container.main_stream(self._container, role)
-        self._time_base: Fraction = self._stream.time_base if self._stream else Fraction(1)
-        self._zero_ns = _container.zero_ns(self._container)
-        self._lost_packets = 0
-        self._damaged_frames = 0
-        self._breaks_off = False
-
-    def close(self) -> None:
-        self._container.close()
-
-    def open(self, picture_px: int) -> str | None:
-        """Return None when the first frame could be decoded; a sentence, empty where there is no such track, if not."""
-        if self._stream is None:
-            return ""
-        codec = self._stream.codec_context
-        if codec is None:
-            name = _codec_name(self._path, self._stream.index)
-            return f"No decoder here knows the codec of {self.notes.subject} ({name}); convert it to H.264 or AAC."
-        # One core is one core.
-        codec.thread_count = 1
-        codec.thread_type = "NONE"
-        decoding = self._decode()
-        first = next(decoding, None)
-        if first is None:
-            return f"Nothing in {self.notes.subject} can be decoded; record it, or copy it from its origin, again."
-        self._decoding = chain((first,), decoding, (None,))
-        if self._role == "audio":
-            self._format = OneFormat(first.frame, av.AudioResampler, self.notes)
-            self.rate_hz = self._format.rate_hz
-        else:
-            self._pictures = Pictures(picture_px, VideoReformatter(), _container.rotation(self._stream))
-            self.step_ns = _container.step_ns(self._stream)
-        self._stated_end_ns = _container.stated_end_ns(self._container, self._stream)
-        self.padding_begins_ns = _container.padding_begins_ns(self._container, self._stated_end_ns)
-        return None
-
-    def length_ns(self, frame: Any) -> int:
-        """Return how long a frame of a video is shown; nothing where there is no frame."""
-        if frame is None:
-            return 0
-        # PyAV 12 does not know a frame's duration.
-        ticks = getattr(frame, "duration", None)
-        return min(LONGEST_STEP_NS, ticks_to_ns(ticks, self._time_base)) if ticks else self.step_ns
-
-    def decoded(self) -> Iterator[_Decoded]:
-        """Yield all frames; once."""
-        for decoded, following in pairwise(self._decoding):
-            assert decoded is not None  # only the end of the pairs is None
-            decoded.last = following is None
-            self._damaged_frames += bool(decoded.frame.is_corrupt)
-            yield decoded
-
-    def samples(self, decoded: _Decoded) -> NDArray[float32]:
-        """Return float32 ``[n, channels]`` of a frame of sound in the rate and layout that the track began with."""
-        try:
-            return self._format.samples(decoded.frame, decoded.pts_ns or 0)
-        except (av.FFmpegError, ValueError):
-            self._lost_packets += 1
-            return self._format.nothing
-
-    def video_frame(self, frame: Any, time_ns: int, wanted: bool) -> VideoFrame:
-        """Return a frame's brightness, and its image where it is wanted; neither, where FFmpeg cannot convert it."""
-        try:
-            image = self._pictures.rgb(frame) if wanted else None
-            return VideoFrame(time_ns, self._pictures.luma(frame), image)
-        except (av.FFmpegError, ValueError):
-            self._damaged_frames += 1
-            return VideoFrame(time_ns)
-
-    def ending(self, end_ns: int) -> Iterator[tuple[int, Item]]:
-        """Yield what is to be said at the end, and the end itself."""
-        self.notes.ending(end_ns, self._stated_end_ns, self._breaks_off, self._lost_packets, self._damaged_frames)
-        for event in [*self.notes.take(), *self.notes.summary(end_ns)]:
-            yield end_ns, event
-        yield end_ns, SourceEnded(self._role, end_ns)
-
-    def _decode(self) -> Iterator[_Decoded]:
-        # AVI has no presentation times. Its packets' decoding times, in order, are those of the frames shown.
-        in_order: deque[int | None] | None = deque() if _container.lacks_pts(self._container, self._stream) else None
-        lost = False
-        for packet in self._packets():
-            if in_order is not None and packet.size:
-                in_order.append(packet.dts)
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                self._lost_packets, lost = self._lost_packets + 1, True
-                if in_order:
-                    in_order.pop()
-                continue
-            for frame in frames:
-                ticks = in_order.popleft() if in_order else frame.pts
-                yield _Decoded(frame, self._time_ns(ticks), lost)
-                lost = False
-
-    def _packets(self) -> Iterator[Any]:
-        packets = self._container.demux(self._stream)
-        bad_reads = 0
-        while bad_reads < _BAD_READS:
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError:
-                bad_reads += 1
-                packets = self._container.demux(self._stream)
-                continue
-            except IndexError:
-                break  # PyAV at the end of a file in which further streams began on the way
-            if packet is None:
-                break
-            if packet.size:
-                self._lost_packets, bad_reads = self._lost_packets + bad_reads, 0
-            yield packet
-        self._breaks_off = bad_reads > 0 or _container.is_cut_riff(self._path)
-
-    def _time_ns(self, ticks: int | None) -> int | None:
-        return None if ticks is None else ticks_to_ns(ticks, self._time_base) - self._zero_ns
-
-
-def opened(path: str) -> Any:
-    """Return the container of a file; ConfigError where FFmpeg does not open it or takes a text for pictures."""
-    # FFmpeg prints by itself; what matters reaches people as events.
-    av.logging.set_level(av.logging.PANIC)
-    try:
-        # An absolute path is never taken for a protocol, and a playlist may name no address.
-        container = av.open(os.path.abspath(path), options={"protocol_whitelist": "file"})
-    except (av.FFmpegError, OSError, ValueError, AttributeError) as error:
-        refuse_unopened(path, error)
-    if any(s.codec_context is not None and s.codec_context.name in _TEXT_CODECS for s in container.streams):
-        container.close()
-        refuse_unopened(path, ValueError("a text"))
-    return container
-
-
-def _codec_name(path: str, stream_index: int) -> str:
-    """Return what FFmpeg's own report calls the codec of a stream that it cannot decode."""
-    av.logging.set_level(av.logging.WARNING)
-    try:
-        with av.logging.Capture() as lines:
-            av.open(os.path.abspath(path), options={"protocol_whitelist": "file"}).close()
-    finally:
-        av.logging.set_level(av.logging.PANIC)
-    found = re.search(rf"stream {stream_index} \((?:Audio|Video): ([^,]*)", " ".join(line[2] for line in lines))
-    return found[1].strip() if found else "its name is unknown"
+            time_ns, last = placed_ns, decoded.frame or last
+            yield time_ns, track.video_frame(decoded, time_ns, self._wants(time_ns))
+        yield from track.ending(time_ns + track.length_ns(last))

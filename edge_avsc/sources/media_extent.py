@@ -10,7 +10,7 @@ import av
 from edge_avsc.sources import _container
 from edge_avsc.sources._container import ticks_to_ns
 from edge_avsc.sources._refusals import refuse_tracks, refuse_what_is_no_file
-from edge_avsc.sources.media import opened
+from edge_avsc.sources.media_file import opened
 from edge_avsc.types import Role
 
 
