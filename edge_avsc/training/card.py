@@ -23,8 +23,9 @@ written by the training run (`tools/train_avsc_lite.py`); `bundle.yaml` has more
 - *Recordings* are of TAU Urban (and five of Montevideo), in windows of 1 s. **The shipped audio encoder learnt from all
   of them**, so `edge-avsc evaluate` on those recordings is no test of it. What stands here is cross-validated: {folds}
   encoders, made alike, each of which learnt nothing at the locations that it is measured on. One thing each knew of all
-  recordings: how quiet and how dull they are on average, which set the range of the sound's augmentation. The image
-  encoder learnt nothing from them.
+  recordings: how quiet and how dull they are on average, which set the range of the sound's augmentation. That what
+  sound says of the field on the average is taken off was decided after a look at three of the five, so those figures
+  may flatter a little. The image encoder learnt nothing from them.
 - *Class pairs* are kept-out pictures and sounds of the same class, where the sound's class is drawn from the teacher's
   word; no recording of both was there but of street traffic. Temperatures and fusion were fitted on other pairs: the
   same pictures, with the recordings' sounds as encoders hear them that learnt nothing at their locations.
