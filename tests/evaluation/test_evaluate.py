@@ -125,12 +125,12 @@ def started(*args: str | Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
-# On a busy machine it may be at its end before the signal comes.
-@pytest.mark.flaky(reruns=3)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_half_way_it_goes_on_to_the_same_bytes(
     how: signal.Signals, out: Path, tau: Path, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if signal.getsignal(how) == signal.SIG_IGN:
+        pytest.skip("a background shell has the tests ignore Ctrl-C")
     arguments = (tau, "--model", tiny_folder, "--out", tmp_path)
     with started(*arguments, "--jobs", "2") as process:
         assert process.stderr
