@@ -48,7 +48,8 @@ class Image:
             else:
                 inside.parent.mkdir(parents=True, exist_ok=True)
                 inside.touch()
-            script.append(f"mount --bind {shlex.quote(path)} {shlex.quote(str(inside))}")
+            # Read-only: a step that installs certificates, say, would otherwise write into this machine's own.
+            script.append(f"mount --bind -o ro {shlex.quote(path)} {shlex.quote(str(inside))}")
         chroot = f"exec chroot --userspec={self.user}:{self.user} {{root}} sh -c {shlex.quote(self._inside(command))}"
         text = " && ".join([*script, chroot]).replace("{root}", shlex.quote(str(self.root)))
         wrapped = ["unshare", "--mount", "sh", "-c", text]
