@@ -39,7 +39,7 @@ from edge_avsc.training.versions import (
     export_image,
     hearing,
     sight,
-    unseen,
+    where_unseen,
 )
 
 
@@ -115,7 +115,7 @@ def _versions(made: Ingredients, images: dict[str, Graph], seen: Sight, work: Pa
     heard = {
         fold: hearing(audio, made.material, fold, work / _folder(fold), made.seed) for fold, audio in cases.items()
     }
-    known = unseen([heard[fold] for fold in range(FOLDS)], made.material.field)
+    known = where_unseen([heard[fold] for fold in range(FOLDS)], made.material.field)
     seeds = (made.seed, made.seed + 1)
     return [
         complete(

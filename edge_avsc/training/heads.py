@@ -40,6 +40,22 @@ class Material:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What the int8 encoders make of *material*, and of recordings.
+
+    prior: what the sound expert says of the field on the average, ``[10]``; it is taken off. unseen: what such experts
+    say where they learnt nothing. strange: what this one says of *material*'s strange views, logits ``[n, 10]``.
+    seconds, pictures: embeddings ``[n, 128]`` of *material*'s seconds and of its validation pictures.
+    """
+
+    prior: Any
+    unseen: Unseen
+    strange: NDArray[float64]
+    seconds: Any
+    pictures: Any
+
+
+@dataclass(frozen=True)
 class Fitted:
     """A head, what its two fusions were worth, the temperature of each state of the modalities, the threshold for
     "none of ours", and pairs of a class, of unlabelled sound, which nothing here was fitted on.
@@ -52,30 +68,17 @@ class Fitted:
     pairs: Pairs
 
 
-def fit_head(
-    sound: Any,
-    prior: Any,
-    unseen: Unseen,
-    strange: NDArray[float64],
-    seconds: Any,
-    image: Any,
-    seen: Any,
-    material: Material,
-    seed: int,
-) -> Fitted:
-    """Fit a head for an AudioClassifier and an ImageClassifier; *seed* draws the pairs.
-
-    prior: of *sound*, as make_experts takes it. unseen: what is known of such sound experts where they learnt nothing.
-    strange: what this one says of *material*'s strange views, logits ``[n, 10]``. seconds, seen: embeddings
-    ``[n, 128]`` of *material*'s seconds and of its validation pictures.
-    """
-    head = FusionHead(experts.make_experts(sound, prior, unseen.temperature(), image, seconds, material))
+def fit_head(sound: Any, image: Any, known: Known, material: Material, seed: int) -> Fitted:
+    """Fit a head for an AudioClassifier and an ImageClassifier; *seed* draws the pairs."""
+    unseen, seen = known.unseen, known.pictures
+    temperature = unseen.temperature()
+    head = FusionHead(experts.make_experts(sound, known.prior, temperature, image, known.seconds, material))
     labelled = pairs.class_pairs(material.val_pictures, np.eye(len(LABELS))[unseen.labels], seed)
     taught = softmax(material.strange.maps.astype(float64).mean((2, 3)))
     others = pairs.class_pairs(material.val_pictures, taught, seed)
     fitted, judged = (
         pairs.Heard(of, *experts.words(head, logits[of.sounds], seen[of.pictures]))
-        for of, logits in ((labelled, unseen.logits), (others, strange))
+        for of, logits in ((labelled, unseen.logits), (others, known.strange))
     )
     verdict = pairs.judge_fusions(fitted, judged)
     if verdict.trained_is_better:

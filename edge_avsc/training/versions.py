@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_avsc.training.experts import Unseen
 from edge_avsc.training.export import export
-from edge_avsc.training.heads import Fitted, Material, fit_head
+from edge_avsc.training.heads import Fitted, Known, Material, fit_head
 from edge_avsc.training.inference import Graph, Trio, softmax
 from edge_avsc.training.measure import Words
 from edge_avsc.training.picture_data import Pictures
@@ -108,7 +108,7 @@ def hearing(audio: Any, material: Material, fold: int | None, folder: Path, seed
     return Hearing(audio, graphs, plain.logits(in_field).mean(0))
 
 
-def unseen(hearings: list[Hearing], field: Field) -> Unseen:
+def where_unseen(hearings: list[Hearing], field: Field) -> Unseen:
     """Return what the encoder of each fold says of that fold's views."""
     rows = [np.flatnonzero(field.folds == fold) for fold in range(len(hearings))]
     said = [one.logits(field.lessons.log_mel[of].astype(float32)) for one, of in zip(hearings, rows, strict=True)]
@@ -118,7 +118,7 @@ def unseen(hearings: list[Hearing], field: Field) -> Unseen:
 
 def complete(
     heard: Hearing,
-    known: Unseen,
+    unseen: Unseen,
     image: Any,
     images: dict[str, Graph],
     pictures: NDArray[float32],
@@ -128,17 +128,21 @@ def complete(
 ) -> list[Version]:
     """Fit a head for each seed, and return it with the encoders as a version.
 
-    known: what was learnt of such hearings where they know nothing. pictures: the int8 image encoder's embeddings of
-    the validation pictures ``[n, 128]``.
+    unseen: what such hearings say where they learnt nothing. pictures: the int8 image encoder's embeddings of the
+    validation pictures ``[n, 128]``.
     """
     import torch
 
-    strange = heard.logits(material.strange.log_mel.astype(float32)).double().numpy()
-    seconds = torch.from_numpy(heard.graphs[".cpu"].rows(material.seconds.log_mel))
+    known = Known(
+        prior=heard.prior,
+        unseen=unseen,
+        strange=heard.logits(material.strange.log_mel.astype(float32)).double().numpy(),
+        seconds=torch.from_numpy(heard.graphs[".cpu"].rows(material.seconds.log_mel)),
+        pictures=torch.from_numpy(pictures),
+    )
     versions = []
     for seed in seeds:
-        seen = torch.from_numpy(pictures)
-        fitted = fit_head(heard.audio, heard.prior, known, strange, seconds, image, seen, material, seed)
+        fitted = fit_head(heard.audio, image, known, material, seed)
         path = folder / ("fusion.onnx" if seed == seeds[0] else f"fusion_{seed}.onnx")
         _export_head(fitted.head, path)
         trios = {kind: Trio(heard.graphs[kind], images[kind], Graph(path)) for kind in KINDS}
