@@ -16,7 +16,7 @@ from edge_avsc.training.avsc_lite import LONG, SHORT, Workshop
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 HALVES = (("pictures",), ("lessons", "sound", "adapt"))
-STEPS = (*HALVES[0], *HALVES[1], "bundle")
+STEPS = (*HALVES[0], "pictures_again", *HALVES[1], "bundle")
 # Large tensors come and go with each step: glibc shall keep their memory, not return it each time.
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
 
@@ -32,14 +32,16 @@ def main() -> None:
     parser.add_argument("--picture-minutes", type=float, help="at most so long for the pictures")
     parser.add_argument("--sound-minutes", type=float, help="at most so long for the unlabelled sound")
     parser.add_argument("--adapt-minutes", type=float, help="at most so long for each fold of the recordings")
-    parser.add_argument("--from-bundle", type=Path, help="an earlier bundle to learn on from")
+    parser.add_argument("--from-bundle", type=Path, help="an earlier bundle whose pictures are learnt on from")
     given = parser.parse_args()
     if not given.data.is_dir():
         parser.error(f"There is no folder {given.data}; name the one that the bundle's card describes by --data.")
     if given.steps is None:
         _side_by_side()
     plan = (LONG if given.long else SHORT).within(
-        picture_minutes=given.picture_minutes, sound_minutes=given.sound_minutes, adapt_minutes=given.adapt_minutes
+        picture_minutes=given.picture_minutes,
+        sound_minutes=given.sound_minutes,
+        adapt_minutes=given.adapt_minutes,
     )
     workshop = Workshop(given.data, given.work, plan, tuple(given.more_sound), given.from_bundle)
     for step in given.steps or ("bundle",):

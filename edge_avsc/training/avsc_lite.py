@@ -10,13 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from numpy import float32, float64, int64
+from numpy import float64, int64
 from numpy.typing import NDArray
 
 from edge_avsc.training import experts, pictures, sounds
 from edge_avsc.training.bundling import Ingredients, write_bundle
 from edge_avsc.training.classes import LABELS
-from edge_avsc.training.earlier import take_up_pictures, take_up_sound
+from edge_avsc.training.earlier import take_up_pictures
 from edge_avsc.training.folds import FOLDS, folds_of
 from edge_avsc.training.heads import Material
 from edge_avsc.training.networks import AudioClassifier, AudioEncoder, ImageClassifier, ImageEncoder, lite0_weights
@@ -31,6 +31,7 @@ from edge_avsc.training.sound_data import (
     read_recordings,
     seconds_of,
 )
+from edge_avsc.training.spec import IMAGE
 from edge_avsc.training.teachers import FEATURES, SoundTeacher
 from edge_avsc.training.versions import Trials
 
@@ -56,12 +57,12 @@ class Plan:
 
 SHORT = Plan()
 LONG = Plan(
-    picture_epochs=90.0,
+    picture_epochs=80.0,
     picture_minutes=480.0,
     sound_shards=60,
     sound_epochs=40.0,
     sound_minutes=400.0,
-    field_shards=10,
+    field_shards=16,
     adapt_steps=4000,
     adapt_minutes=20.0,
 )
@@ -71,7 +72,7 @@ class Workshop:
     """Data, steps and their results.
 
     data: the folder of recordings, pictures and teachers. work: where results between steps are kept.
-    more_sound: further folders of unlabelled sound. earlier: a bundle to learn on from, if not anew.
+    more_sound: further folders of unlabelled sound. earlier: a bundle whose pictures are learnt on from, if not anew.
     """
 
     def __init__(
@@ -117,23 +118,37 @@ class Workshop:
 
     def windows(self, split: str) -> Windows:
         """Return the windows of a split of the labelled recordings."""
-        return read_windows(self.data / "tau", split, self.work / f"windows_{Path(split).stem}.npz")
+        return read_windows(self.data / "tau", split, self.work / f"windows_{Path(split).stem}_{IMAGE.size_px}px.npz")
 
     def pictures(self) -> None:
         """Fine-tune the image encoder."""
+        self._train_pictures(self.plan.seed, self.work / "pictures.pt")
+
+    def pictures_again(self) -> None:
+        """Fine-tune it from the same weights once more, in another order: the average of two is better than either.
+
+        Wortsman et al. 2022, "Model soups".
+        """
+        self._train_pictures(self.plan.seed + 1, self.work / "pictures_again.pt")
+
+    def _train_pictures(self, seed: int, path: Path) -> None:
         torch.manual_seed(self.plan.seed)
-        plan, path, model = self.plan, self.work / "pictures.pt", self._image_classifier()
+        model = self._image_classifier()
         if self.earlier is not None and not path.is_file():
             take_up_pictures(model, self.earlier)
         pictures.train(
             model,
             self.train_pictures,
             path,
-            epochs=plan.picture_epochs,
-            minutes=plan.picture_minutes,
-            seed=plan.seed,
+            epochs=self.plan.picture_epochs,
+            minutes=self.plan.picture_minutes,
+            seed=seed,
             anew=self.earlier is None,
         )
+
+    def _picture_runs(self) -> list[Path]:
+        paths = [self.work / "pictures.pt", self.work / "pictures_again.pt"]
+        return [path for path in paths if path == paths[0] or path.is_file()]
 
     def lessons(self) -> sounds.Lessons:
         """Draw views of the unlabelled sound and ask the teacher about them."""
@@ -154,14 +169,15 @@ class Workshop:
         return sounds.Field(lessons, classes[lessons.seconds], folds[lessons.seconds])
 
     def sound(self) -> None:
-        """Train the audio encoder on the lessons of unlabelled sound."""
+        """Train the audio encoder on the lessons of unlabelled sound.
+
+        Always anew: an earlier bundle has heard all recordings, so that nothing measured on them would hold.
+        """
         plan = self.plan
         self.field_lessons()
         torch.manual_seed(plan.seed)
         path, minutes = self.work / "sounds.pt", plan.sound_minutes
         model, lessons = self._audio_classifier(), self.lessons()
-        if self.earlier is not None and not path.is_file():
-            take_up_sound(model, self.earlier, lessons.log_mel[:1024].astype(float32))
         sounds.train(model, lessons, path, epochs=plan.sound_epochs, minutes=minutes, seed=plan.seed)
 
     def adapt(self) -> None:
@@ -189,7 +205,7 @@ class Workshop:
     def bundle(self, out: Path, commit: str) -> None:
         """Fit the fusion head, export, quantise, measure, and write the bundle into *out*."""
         image = self._image_classifier()
-        load_average(image, self.work / "pictures.pt")
+        load_average(image, *self._picture_runs())
         sound, joint = self.windows("sound.csv"), self.windows("joint.csv")
         fold = dict(zip(self.labelled.names, folds_of(self.labelled.names), strict=True))
         folds = [np.array([fold[name] for name in part.names], int64)[part.clips] for part in (sound, joint)]
@@ -220,9 +236,8 @@ class Workshop:
 
     def _training(self) -> dict[str, Any]:
         """Return how much was learnt: the steps of each run and its minutes, the pauses of a busy machine included."""
-        runs = {"pictures": "pictures.pt", "sounds": "sounds.pt", "sounds_all": self._adapted(None).name}
-        began = "an earlier bundle" if self.earlier is not None else "ImageNet's weights (pictures) and nothing (sound)"
-        return {"began_with": began, **{name: run_length(self.work / file) for name, file in runs.items()}}
+        runs = [*self._picture_runs(), self.work / "sounds.pt", self._adapted(None)]
+        return {path.stem: run_length(path) for path in runs}
 
     def _adapted_audio(self, fold: int | None) -> AudioClassifier:
         audio = self._audio_classifier()

@@ -53,8 +53,7 @@ written by the training run (`tools/train_avsc_lite.py`); `bundle.yaml` has more
   Golden values hold within {tolerance}.
 - Heads and calibration with another seed: the figures move by at most {seeds:.1%} ({seed_path}).
 - One CPU thread, median: picture {image_ms:.2f} ms, sound {audio_ms:.2f} ms, fusion {fusion_ms:.3f} ms.
-- Trained, from {began} on, for {picture_steps} steps on pictures and {sound_steps} on sound
-  ({picture_minutes:.0f} and {sound_minutes:.0f} minutes, on a machine that others used too).
+- Trained: {runs}.
 
 ## Clips, one by one
 Real clips that nothing was learnt from (but the last, whose smaller version's sound is among the recordings); what the
@@ -121,7 +120,6 @@ def _scores(figures: dict[str, Any]) -> dict[str, Any]:
 def _rest(bundle: Bundle) -> dict[str, Any]:
     figures = bundle.measured
     seed_path, seeds = next(iter(figures["second_seed_differences"].items()))
-    runs = figures["training"]
     return {
         **_streaming(figures["streaming"]),
         "folds": figures["folds"],
@@ -133,13 +131,21 @@ def _rest(bundle: Bundle) -> dict[str, Any]:
         "flips": _flips(figures["int8_cpu_against_float"]),
         "seeds": seeds,
         "seed_path": seed_path,
-        "began": runs["began_with"],
-        "picture_steps": runs["pictures"]["steps"],
-        "picture_minutes": runs["pictures"]["minutes"],
-        "sound_steps": runs["sounds"]["steps"] + runs["sounds_all"]["steps"],
-        "sound_minutes": runs["sounds"]["minutes"] + runs["sounds_all"]["minutes"],
+        "runs": "; ".join(_run(name, run) for name, run in figures["training"].items()),
         "clips": "\n".join(_clip(name, row) for name, row in figures["clips"].items()),
     }
+
+
+_RUNS = {
+    "pictures": "pictures",
+    "pictures_again": "pictures once more (the average of both ships)",
+    "sounds": "unlabelled sound",
+    "sounds_all": "the recordings' sound",
+}
+
+
+def _run(name: str, run: dict[str, Any]) -> str:
+    return f"{_RUNS[name]}, from {run['began_with']} on, {run['steps']} steps in {run['minutes']:.1f} minutes"
 
 
 def _streaming(figures: dict[str, float]) -> dict[str, Any]:

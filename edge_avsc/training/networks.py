@@ -18,11 +18,13 @@ class SameConv(nn.Conv2d):  # type: ignore[misc]
 
     def forward(self, x: Any) -> Any:
         """Return the convolution of *x*."""
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        if stride == 2 and not torch.onnx.is_in_onnx_export():
-            x = nn.functional.pad(x, (kernel // 2 - 1, kernel // 2) * 2)
-        padding = kernel // 2 if stride == 1 else 0
-        return nn.functional.conv2d(x, self.weight, self.bias, stride, padding, 1, self.groups)
+        kernel, stride, weight = self.kernel_size[0], self.stride[0], self.weight
+        exporting = torch.onnx.is_in_onnx_export()
+        if stride == 2 and not exporting:
+            # One zero more before the kernel moves it as one pixel less before the picture would, and copies less.
+            weight = nn.functional.pad(weight, (1, 0, 1, 0))
+        padding = 0 if stride == 2 and exporting else kernel // 2
+        return nn.functional.conv2d(x, weight, self.bias, stride, padding, 1, self.groups)
 
 
 def _folded(weights: dict[str, Any], conv: str, norm: str, stride: int = 1) -> SameConv:
@@ -54,7 +56,7 @@ class _InvertedBottleneck(nn.Module):  # type: ignore[misc]
 
 
 class ImageEncoder(nn.Module):  # type: ignore[misc]
-    """Picture ``[batch, 3, 128, 128]`` to ``image_embedding`` ``[batch, 128]``: EfficientNet-Lite0 and a projection.
+    """Picture ``[batch, 3, size, size]`` to ``image_embedding`` ``[batch, 128]``: EfficientNet-Lite0 and a projection.
 
     weights: the state dict of the ImageNet network, as its registry package stores it.
     """

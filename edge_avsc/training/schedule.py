@@ -30,9 +30,17 @@ class Run:
     """
 
     def __init__(
-        self, model: Any, optimiser: Any, path: Path, *, steps: int, minutes: float, decay: float = 0.998
+        self,
+        model: Any,
+        optimiser: Any,
+        path: Path,
+        *,
+        steps: int,
+        minutes: float,
+        began_with: str = "nothing",
+        decay: float = 0.998,
     ) -> None:
-        self.model, self.optimiser, self.path = model, optimiser, path
+        self.model, self.optimiser, self.path, self.began_with = model, optimiser, path, began_with
         self.steps, self.minutes, self.decay = steps, minutes, decay
         self.base_rates = [group["lr"] for group in optimiser.param_groups]
         self.step, self.spent_ns = 0, 0
@@ -68,11 +76,11 @@ class Run:
     def _update_average(self) -> None:
         # A short memory at first, so that the first weights are soon forgotten.
         keep = min(self.decay, (1 + self.step) / (10 + self.step))
-        for key, value in self.model.state_dict().items():
-            if value.is_floating_point():
-                self.average[key].lerp_(value.detach(), 1 - keep)
-            else:
-                self.average[key].copy_(value)
+        now = self.model.state_dict()
+        floating = [key for key, value in now.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.average[key] for key in floating], [now[key] for key in floating], 1 - keep)
+        for key in now.keys() - set(floating):
+            self.average[key].copy_(now[key])
 
     def save(self) -> None:
         """Write all that resuming needs; the averaged weights are under the key ``average``."""
@@ -80,6 +88,7 @@ class Run:
             "average": self.average,
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "began_with": self.began_with,
             "step": self.step,
             "spent_ns": self.spent_ns,
         }
@@ -92,7 +101,8 @@ class Run:
         state = torch.load(self.path, map_location="cpu", weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.average = state["average"]
+        for key, value in state["average"].items():
+            self.average[key].copy_(value)
         self.step, self.spent_ns = state["step"], state["spent_ns"]
 
     def finish(self) -> None:
@@ -104,13 +114,15 @@ class Run:
         self.model.eval()
 
 
-def load_average(model: Any, path: Path) -> None:
-    """Put the averaged weights of a run, finished or not, into *model* and set it to evaluation."""
-    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["average"])
+def load_average(model: Any, *paths: Path) -> None:
+    """Put the averaged weights of a run, finished or not, into *model*; those of several are averaged once more."""
+    runs = [torch.load(path, map_location="cpu", weights_only=True)["average"] for path in paths]
+    model.load_state_dict({key: sum(run[key] for run in runs) / len(runs) for key in runs[0]})
     model.eval()
 
 
-def run_length(path: Path) -> dict[str, float]:
-    """Return the ``steps`` and ``minutes`` of a run saved in *path*."""
+def run_length(path: Path) -> dict[str, Any]:
+    """Return the ``steps`` and ``minutes`` of a run saved in *path*, and the weights that it ``began_with``."""
     state = torch.load(path, map_location="cpu", weights_only=True)
-    return {"steps": int(state["step"]), "minutes": round(state["spent_ns"] / NS_PER_MINUTE, 1)}
+    minutes = round(state["spent_ns"] / NS_PER_MINUTE, 1)
+    return {"began_with": state["began_with"], "steps": int(state["step"]), "minutes": minutes}

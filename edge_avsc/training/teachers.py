@@ -11,6 +11,7 @@ from torch import nn
 
 from edge_avsc.bundle import AudioFrontEnd, AudioNormalisation
 from edge_avsc.features import mel_filter_bank
+from edge_avsc.training.device import DEVICE
 
 # Only the filter bank of this front end is used: Kaldi's mel bands are the house's.
 _BANDS = AudioFrontEnd(
@@ -105,5 +106,6 @@ class SoundTeacher(nn.Module):  # type: ignore[misc]
 def class_logits(teacher: SoundTeacher, sounds: Any, batch: int = 8) -> Any:
     """Return the teacher's class logits ``[n, 10]`` of numpy sounds ``[n, 32000]``."""
     with torch.inference_mode():
-        parts = [teacher(torch.from_numpy(sounds[i : i + batch])).mean((2, 3)) for i in range(0, len(sounds), batch)]
-    return np.concatenate([part.numpy() for part in parts])
+        starts = range(0, len(sounds), batch)
+        parts = [teacher.to(DEVICE)(torch.from_numpy(sounds[i : i + batch]).to(DEVICE)).mean((2, 3)) for i in starts]
+    return np.concatenate([part.cpu().numpy() for part in parts])

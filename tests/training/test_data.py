@@ -4,14 +4,19 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("tqdm")
 
+import torch
+
+from edge_avsc.features import LogMel, normalised_picture
 from edge_avsc.training.classes import GROUPS, LABELS, NONE, group_of
+from edge_avsc.training.device import DEVICE
 from edge_avsc.training.golden import golden_inputs
-from edge_avsc.training.pictures import augmented, group_shares, view_px
+from edge_avsc.training.picture_data import Pictures
+from edge_avsc.training.pictures import Batches, augmented, group_shares, to_input, view_px
 from edge_avsc.training.recordings import window_columns
 from edge_avsc.training.schedule import cosine
 from edge_avsc.training.sound_data import RATE_HZ, Recordings, Views, seconds_of
-from edge_avsc.training.sounds import Field, Lessons
-from edge_avsc.training.spec import IMAGE
+from edge_avsc.training.sounds import SPAN, Field, Lessons, log_mel
+from edge_avsc.training.spec import AUDIO, IMAGE
 
 
 def recordings(*lengths: int) -> Recordings:
@@ -81,8 +86,28 @@ def test_augmented_pictures_keep_shape_and_range() -> None:
     for size in (96, 128, 160) * 10:
         view = augmented(image, random, size)
         assert view.shape == (size, size, 3)
-        assert view.dtype == np.float32
-        assert 0 <= view.min() <= view.max() <= 255
+        assert view.dtype == np.uint8
+
+
+def test_a_picture_becomes_the_same_input_in_training_as_in_use() -> None:
+    picture = np.random.default_rng(1).integers(0, 255, (2, IMAGE.size_px, IMAGE.size_px, 3), np.uint8)
+    wanted = np.stack([normalised_picture(one, IMAGE) for one in picture])
+    np.testing.assert_allclose(to_input(torch.from_numpy(picture)).cpu(), wanted, atol=1e-5)
+
+
+def test_a_batch_is_the_same_for_its_number() -> None:
+    images = np.random.default_rng(1).integers(0, 255, (4, 128, 128, 3), np.uint8)
+    batches = Batches(Pictures(images, np.arange(4), ["a", "b", "c", "d"]), np.array([0.1, 0.2, 0.7, 0.0]), 3)
+    (views, categories), (again, _), (other, _) = batches[7, 96], batches[7, 96], batches[8, 96]
+    assert np.array_equal(views, again)
+    assert not np.array_equal(views, other)
+    assert set(categories) <= {0, 1, 2}
+
+
+def test_columns_of_many_sounds_are_those_of_each() -> None:
+    sounds = np.random.default_rng(1).normal(0, 0.1, (3, SPAN)).astype(np.float32)
+    wanted = np.stack([LogMel(AUDIO).columns(sound) for sound in sounds])
+    np.testing.assert_allclose(log_mel(torch.from_numpy(sounds).to(DEVICE)).cpu(), wanted, atol=1e-4)
 
 
 def test_views_grow_to_the_size_of_the_product() -> None:
@@ -91,12 +116,12 @@ def test_views_grow_to_the_size_of_the_product() -> None:
     assert sizes[-1] == IMAGE.size_px
 
 
-def test_rare_groups_are_shown_more_often_and_strangers_as_they_are() -> None:
+def test_groups_are_shown_alike_and_strangers_as_they_are() -> None:
     counts = np.array([10, 10, 10, 40, 40, 40, 10, 40, 200])
     shares = group_shares(np.repeat(np.arange(len(counts)), counts))
     assert shares.sum() == pytest.approx(1.0)
     assert shares[NONE] == pytest.approx(0.5)
-    assert shares[3] == pytest.approx(2 * shares[0])
+    assert shares[:NONE] == pytest.approx(np.full(NONE, 0.5 / NONE))
 
 
 def test_windows_of_a_recording_are_its_whole_seconds() -> None:
