@@ -10,7 +10,7 @@ import numpy as np
 from numpy import float32, float64
 from numpy.typing import NDArray
 
-from edge_avsc.backends.onnxruntime import library
+from edge_avsc.backends.onnxruntime import cpu_options, library
 from edge_avsc.clock import MonotonicClock
 
 
@@ -18,12 +18,7 @@ class Graph:
     """One ONNX file on one CPU thread."""
 
     def __init__(self, path: Path) -> None:
-        onnxruntime = library()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.x64quantprecision", "1")  # as the backend does, and tells why
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = library().InferenceSession(str(path), cpu_options(1), providers=["CPUExecutionProvider"])
         self.inputs = [value.name for value in self._session.get_inputs()]
 
     def __call__(self, *inputs: NDArray[float32]) -> list[Any]:

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_avsc.backends._providers import PROVIDERS, options_for, others_that_served
 from edge_avsc.backends._sessions import BoundSession
-from edge_avsc.backends.onnxruntime import OnnxRuntimeBackend
+from edge_avsc.backends.onnxruntime import OnnxRuntimeBackend, saturates
 from edge_avsc.bundle import Bundle, GraphSpec, TensorSpec, read_bundle
 from edge_avsc.errors import ModelError
 
@@ -35,6 +35,19 @@ def absent_provider() -> str:
 
 def altered(spec: GraphSpec, **changes: dict[str, TensorSpec]) -> GraphSpec:
     return spec.model_copy(update=changes)
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [("fma avx avx2", True), ("avx2 avx512f avx512_vnni amx_int8", False), ("avx2 avx_vnni", False), ("", True)],
+)
+def test_products_of_bytes_saturate_on_x86_without_vnni(flags: str, wanted: bool) -> None:
+    assert saturates(f"processor\t: 0\nflags\t\t: fpu {flags}\nbugs\t\t: none\n") is wanted
+
+
+def test_a_processor_that_does_not_tell_is_taken_to_saturate() -> None:
+    assert saturates("")
+    assert saturates("processor\t: 0\nFeatures\t: fp asimd asimddp\n")
 
 
 def test_nothing_is_reported_to_anybody(tiny_folder: Path, tmp_path: Path) -> None:
