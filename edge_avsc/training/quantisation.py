@@ -12,6 +12,7 @@ from numpy import float16, float32
 from numpy.typing import NDArray
 
 from edge_avsc.backends.onnxruntime import library
+from edge_avsc.training.bias_correction import correct_biases
 from edge_avsc.training.export import tidy
 
 
@@ -33,7 +34,7 @@ def quantise(
     *,
     float_convolutions: int = 0,
 ) -> None:
-    """Write the int8 QDQ form of *source*, with ranges from *examples* ``[n, ...]``.
+    """Write the int8 QDQ form of *source*, with ranges from *examples* ``[n, ...]`` and biases corrected on them.
 
     cpu: unsigned activations, signed weights per channel (U8S8). What projects the pooled features stays in float, its
     weights stored in half precision, and so do sums: rounded to int8, they differ between processors by whole steps.
@@ -50,11 +51,14 @@ def quantise(
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        graph = onnx.load(prepared)
+        nodes = graph.graph.node
         if not trt:
-            _keep_sums_in_float(prepared)
-        nodes = onnx.load(prepared).graph.node
+            _keep_sums_in_float(nodes)
         convolutions = [node.name for node in nodes if node.op_type == "Conv"]
         last = [] if trt else [node.name for node in nodes if node.op_type in ("ReduceMean", "Gemm")]
+        correct_biases(graph, convolutions[float_convolutions:], examples)
+        onnx.save(graph, prepared)
         quantize_static(
             str(prepared),
             str(target),
@@ -73,13 +77,11 @@ def quantise(
     onnx.save(model, target)
 
 
-def _keep_sums_in_float(path: Path) -> None:
+def _keep_sums_in_float(nodes: Any) -> None:
     """Write each Add as a Sum, the same, which ONNX Runtime does not fuse with the roundings around it."""
-    model = onnx.load(path)
-    for node in model.graph.node:
+    for node in nodes:
         if node.op_type == "Add":
             node.op_type = "Sum"
-    onnx.save(model, path)
 
 
 def _halve_projection(model: Any) -> None:
