@@ -16,7 +16,7 @@ from edge_avsc.training.avsc_lite import LONG, SHORT, Workshop
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 HALVES = (("pictures",), ("lessons", "sound", "adapt"))
-STEPS = (*HALVES[0], "pictures_again", *HALVES[1], "bundle")
+STEPS = (*HALVES[0], *HALVES[1], "bundle")
 # Large tensors come and go with each step: glibc shall keep their memory, not return it each time.
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
 
@@ -29,7 +29,8 @@ def main() -> None:
     parser.add_argument("--more-sound", type=Path, action="append", default=[], help="a folder of unlabelled sound")
     parser.add_argument("--steps", nargs="+", choices=STEPS, help="only these steps, in this process")
     parser.add_argument("--long", action="store_true", help="learn for hours, not for one")
-    parser.add_argument("--picture-minutes", type=float, help="at most so long for the pictures")
+    parser.add_argument("--picture-runs", type=int, help="so many runs over the pictures, of which the average ships")
+    parser.add_argument("--picture-minutes", type=float, help="at most so long for each of them")
     parser.add_argument("--sound-minutes", type=float, help="at most so long for the unlabelled sound")
     parser.add_argument("--adapt-minutes", type=float, help="at most so long for each fold of the recordings")
     parser.add_argument("--from-bundle", type=Path, help="an earlier bundle whose pictures are learnt on from")
@@ -39,6 +40,7 @@ def main() -> None:
     if given.steps is None:
         _side_by_side()
     plan = (LONG if given.long else SHORT).within(
+        picture_runs=given.picture_runs,
         picture_minutes=given.picture_minutes,
         sound_minutes=given.sound_minutes,
         adapt_minutes=given.adapt_minutes,

@@ -40,6 +40,7 @@ from edge_avsc.training.versions import Trials
 class Plan:
     """How much is trained; the minutes bound each run, whatever the machine."""
 
+    picture_runs: int = 1
     picture_epochs: float = 30.0
     picture_minutes: float = 60.0
     sound_shards: int = 18
@@ -57,7 +58,7 @@ class Plan:
 
 SHORT = Plan()
 LONG = Plan(
-    picture_epochs=80.0,
+    picture_runs=4,
     picture_minutes=480.0,
     sound_shards=60,
     sound_epochs=40.0,
@@ -121,34 +122,31 @@ class Workshop:
         return read_windows(self.data / "tau", split, self.work / f"windows_{Path(split).stem}_{IMAGE.size_px}px.npz")
 
     def pictures(self) -> None:
-        """Fine-tune the image encoder."""
-        self._train_pictures(self.plan.seed, self.work / "pictures.pt")
+        """Fine-tune the image encoder, as often as is planned, always from the same weights but in another order.
 
-    def pictures_again(self) -> None:
-        """Fine-tune it from the same weights once more, in another order: the average of two is better than either.
-
-        Wortsman et al. 2022, "Model soups".
+        The average of such runs ships: it is better than any, and more runs help where longer ones learn by heart
+        (Wortsman et al. 2022, "Model soups").
         """
-        self._train_pictures(self.plan.seed + 1, self.work / "pictures_again.pt")
+        for run in range(self.plan.picture_runs):
+            torch.manual_seed(self.plan.seed)
+            path, model = self._picture_run(run), self._image_classifier()
+            if self.earlier is not None and not path.is_file():
+                take_up_pictures(model, self.earlier)
+            pictures.train(
+                model,
+                self.train_pictures,
+                path,
+                epochs=self.plan.picture_epochs,
+                minutes=self.plan.picture_minutes,
+                seed=self.plan.seed + run,
+                anew=self.earlier is None,
+            )
 
-    def _train_pictures(self, seed: int, path: Path) -> None:
-        torch.manual_seed(self.plan.seed)
-        model = self._image_classifier()
-        if self.earlier is not None and not path.is_file():
-            take_up_pictures(model, self.earlier)
-        pictures.train(
-            model,
-            self.train_pictures,
-            path,
-            epochs=self.plan.picture_epochs,
-            minutes=self.plan.picture_minutes,
-            seed=seed,
-            anew=self.earlier is None,
-        )
+    def _picture_run(self, run: int) -> Path:
+        return self.work / f"pictures_{run + 1}.pt"
 
     def _picture_runs(self) -> list[Path]:
-        paths = [self.work / "pictures.pt", self.work / "pictures_again.pt"]
-        return [path for path in paths if path == paths[0] or path.is_file()]
+        return [self._picture_run(run) for run in range(self.plan.picture_runs)]
 
     def lessons(self) -> sounds.Lessons:
         """Draw views of the unlabelled sound and ask the teacher about them."""
@@ -236,8 +234,12 @@ class Workshop:
 
     def _training(self) -> dict[str, Any]:
         """Return how much was learnt: the steps of each run and its minutes, the pauses of a busy machine included."""
-        runs = [*self._picture_runs(), self.work / "sounds.pt", self._adapted(None)]
-        return {path.stem: run_length(path) for path in runs}
+        runs = {
+            "pictures": self._picture_runs(),
+            "sounds": [self.work / "sounds.pt"],
+            "sounds_all": [self._adapted(None)],
+        }
+        return {name: [run_length(path) for path in paths] for name, paths in runs.items()}
 
     def _adapted_audio(self, fold: int | None) -> AudioClassifier:
         audio = self._audio_classifier()

@@ -131,21 +131,18 @@ def _rest(bundle: Bundle) -> dict[str, Any]:
         "flips": _flips(figures["int8_cpu_against_float"]),
         "seeds": seeds,
         "seed_path": seed_path,
-        "runs": "; ".join(_run(name, run) for name, run in figures["training"].items()),
+        "runs": "; ".join(_trained(name, runs) for name, runs in figures["training"].items()),
         "clips": "\n".join(_clip(name, row) for name, row in figures["clips"].items()),
     }
 
 
-_RUNS = {
-    "pictures": "pictures",
-    "pictures_again": "pictures once more (the average of both ships)",
-    "sounds": "unlabelled sound",
-    "sounds_all": "the recordings' sound",
-}
+_LEARNT = {"pictures": "pictures", "sounds": "unlabelled sound", "sounds_all": "the recordings' sound"}
 
 
-def _run(name: str, run: dict[str, Any]) -> str:
-    return f"{_RUNS[name]}, from {run['began_with']} on, {run['steps']} steps in {run['minutes']:.1f} minutes"
+def _trained(name: str, runs: list[dict[str, Any]]) -> str:
+    lengths = " and ".join(f"{run['steps']} steps in {run['minutes']:.1f} minutes" for run in runs)
+    average = " (the average of these runs ships)" if len(runs) > 1 else ""
+    return f"{_LEARNT[name]}, from {runs[0]['began_with']} on, {lengths}{average}"
 
 
 def _streaming(figures: dict[str, float]) -> dict[str, Any]:

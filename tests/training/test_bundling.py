@@ -86,7 +86,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Clip("a.mp4", "park", columns(3), None),
             Clip("b.mp4", "park (doubtful)", sound.log_mel, joint.pictures),
         ],
-        training=dict.fromkeys(("pictures", "sounds", "sounds_all"), run),
+        training={"pictures": [run, run], "sounds": [run], "sounds_all": [run]},
         commit="0" * 40,
         seed=1,
     )
