@@ -23,6 +23,8 @@ def correct_biases(model: Any, convolutions: list[str], examples: NDArray[float3
     """
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = [node for node in model.graph.node if node.name in convolutions and len(node.input) == 3]
+    if not nodes:
+        return
     errors = _mean_errors(model, nodes, examples[:: max(1, len(examples) // EXAMPLES)])
     for node, error in zip(nodes, errors, strict=True):
         bias = stored[node.input[2]]

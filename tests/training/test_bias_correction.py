@@ -58,3 +58,10 @@ def test_weights_and_unnamed_convolutions_are_left_alone(tmp_path: Path) -> None
     pairs = zip(before.graph.initializer, after.graph.initializer, strict=True)
     changed = {a.name for a, b in pairs if a.raw_data != b.raw_data}
     assert changed == {convolutions[1].input[2]}
+
+
+def test_without_convolutions_to_correct_nothing_changes(tmp_path: Path) -> None:
+    path = coarse_network(tmp_path)
+    model = onnx.load(path)
+    correct_biases(model, [], np.zeros((2, 4, 9, 9), np.float32))
+    assert model == onnx.load(path)
