@@ -127,9 +127,9 @@ class Workshop:
         The average of such runs ships: it is better than any, and more runs help where longer ones learn by heart
         (Wortsman et al. 2022, "Model soups").
         """
-        for run in range(self.plan.picture_runs):
+        for run, path in enumerate(self._picture_runs()):
             torch.manual_seed(self.plan.seed)
-            path, model = self._picture_run(run), self._image_classifier()
+            model = self._image_classifier()
             if self.earlier is not None and not path.is_file():
                 take_up_pictures(model, self.earlier)
             pictures.train(
@@ -142,11 +142,8 @@ class Workshop:
                 anew=self.earlier is None,
             )
 
-    def _picture_run(self, run: int) -> Path:
-        return self.work / f"pictures_{run + 1}.pt"
-
     def _picture_runs(self) -> list[Path]:
-        return [self._picture_run(run) for run in range(self.plan.picture_runs)]
+        return [self.work / f"pictures_{run + 1}.pt" for run in range(self.plan.picture_runs)]
 
     def lessons(self) -> sounds.Lessons:
         """Draw views of the unlabelled sound and ask the teacher about them."""

@@ -51,14 +51,14 @@ def quantise(
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        graph = onnx.load(prepared)
-        nodes = graph.graph.node
+        network = onnx.load(prepared)
+        nodes = network.graph.node
         if not trt:
             _keep_sums_in_float(nodes)
         convolutions = [node.name for node in nodes if node.op_type == "Conv"]
         last = [] if trt else [node.name for node in nodes if node.op_type in ("ReduceMean", "Gemm")]
-        correct_biases(graph, convolutions[float_convolutions:], examples)
-        onnx.save(graph, prepared)
+        correct_biases(network, convolutions[float_convolutions:], examples)
+        onnx.save(network, prepared)
         quantize_static(
             str(prepared),
             str(target),
