@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--picture-minutes", type=float, help="at most so long for each of them")
     parser.add_argument("--sound-minutes", type=float, help="at most so long for the unlabelled sound")
     parser.add_argument("--adapt-minutes", type=float, help="at most so long for each fold of the recordings")
+    parser.add_argument("--seed", type=int, help="other draws; to learn on from a bundle with views that it never saw")
     parser.add_argument("--from-bundle", type=Path, help="an earlier bundle whose pictures are learnt on from")
     given = parser.parse_args()
     if not given.data.is_dir():
@@ -44,6 +45,7 @@ def main() -> None:
         picture_minutes=given.picture_minutes,
         sound_minutes=given.sound_minutes,
         adapt_minutes=given.adapt_minutes,
+        seed=given.seed,
     )
     workshop = Workshop(given.data, given.work, plan, tuple(given.more_sound), given.from_bundle)
     for step in given.steps or ("bundle",):

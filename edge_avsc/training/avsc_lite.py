@@ -51,9 +51,9 @@ class Plan:
     adapt_minutes: float = 5.0
     seed: int = 1
 
-    def within(self, **minutes: Any) -> Plan:
-        """Return the plan with other bounds, where they are given (not None)."""
-        return replace(self, **{name: value for name, value in minutes.items() if value is not None})
+    def within(self, **given: Any) -> Plan:
+        """Return the plan with other values, where they are given (not None)."""
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
 
 
 SHORT = Plan()

