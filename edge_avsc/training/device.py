@@ -16,8 +16,10 @@ DEVICE = "cuda" if HAS_GPU else "cpu"
 BATCHES_AT_ONCE, RATE_FACTOR = (4, 2.0) if HAS_GPU else (1, 1.0)
 
 
-# A CPU with tile multiplication (AMX) learns from sound twice as fast in bfloat16; any other would be slower.
-HALVES = HAS_GPU or bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+# A CPU that multiplies tiles (AMX) learns from sound twice as fast in bfloat16; any other would be slower. An older
+# PyTorch does not know what its CPU can do.
+CPU: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+HALVES = HAS_GPU or bool(CPU.get("amx_bf16"))
 
 
 def half_precision() -> Any:
