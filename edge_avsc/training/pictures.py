@@ -25,17 +25,15 @@ BATCH = 48 * BATCHES_AT_ONCE
 
 # How large the views are, from which share of the run on: small ones teach more of them in the same time (progressive
 # resizing, Tan & Le 2021). Crops show things larger than whole pictures do, so what is learnt on small views is right
-# for larger pictures (Touvron et al. 2019); the last views are of the product's size, and cropped less. A run that goes
-# on from an earlier bundle sees those alone, at a tenth of the rate: at half of it a run forgot what the average of
-# several knew.
+# for larger pictures (Touvron et al. 2019); the last views are of the product's size, and cropped less.
 VIEW_PX = {0.0: 96, 0.1: 128, 0.75: IMAGE.size_px}
-RATE_OF_LATER_RUNS = 0.1
 LEAST_AREA = {96: 0.4, 128: 0.4, IMAGE.size_px: 0.6}
 
 
 def view_px(done: float, anew: bool = True) -> int:
-    """Return the views' size after the share *done* of a run."""
-    return [size for start, size in VIEW_PX.items() if done >= start or not anew][-1]
+    """Return the views' size after the share *done* of a run; one that goes on from an earlier skips the smallest."""
+    sizes = [size for start, size in VIEW_PX.items() if done >= start]
+    return sizes[-1] if anew else max(sizes[-1], list(VIEW_PX.values())[1])
 
 
 def augmented(image: NDArray[uint8], random: np.random.Generator, size: int) -> NDArray[uint8]:
@@ -119,10 +117,10 @@ class Batches:
 def train(model: Any, data: Pictures, path: Path, *, epochs: float, minutes: float, seed: int, anew: bool) -> None:
     """Fine-tune *model* (an ImageClassifier) in place; the run is saved in *path* and resumed from there.
 
-    anew: whether it starts from ImageNet's weights, not from an earlier bundle's.
+    anew: whether this is the first run, from ImageNet's weights; a later one learns at half the rate.
     """
     # On a GPU too, where batches are larger: without batch norms a higher rate let a network collapse.
-    rate = 1.0 if anew else RATE_OF_LATER_RUNS
+    rate = 1.0 if anew else 0.5
     torch.manual_seed(seed)
     groups = torch.tensor([group_of(name) for name in data.names], device=DEVICE)
     model.to(DEVICE, memory_format=torch.channels_last)  # a quarter faster on a CPU, and so is the fused optimiser
