@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--more-sound", type=Path, action="append", default=[], help="a folder of unlabelled sound")
     parser.add_argument("--steps", nargs="+", choices=STEPS, help="only these steps, in this process")
     parser.add_argument("--long", action="store_true", help="learn for hours, not for one")
-    parser.add_argument("--picture-runs", type=int, help="so many runs over the pictures, of which the average ships")
+    parser.add_argument("--picture-runs", type=int, help="average so many; 0: as --from-bundle has them")
     parser.add_argument("--picture-minutes", type=float, help="at most so long for each of them")
     parser.add_argument("--sound-minutes", type=float, help="at most so long for the unlabelled sound")
     parser.add_argument("--adapt-minutes", type=float, help="at most so long for each fold of the recordings")

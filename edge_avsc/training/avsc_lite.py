@@ -13,6 +13,7 @@ import torch
 from numpy import float64, int64
 from numpy.typing import NDArray
 
+from edge_avsc.bundle import read_bundle
 from edge_avsc.training import experts, pictures, sounds
 from edge_avsc.training.bundling import Ingredients, write_bundle
 from edge_avsc.training.classes import LABELS
@@ -142,6 +143,16 @@ class Workshop:
                 anew=self.earlier is None,
             )
 
+    def _learnt_pictures(self) -> ImageClassifier:
+        model = self._image_classifier()
+        if self.plan.picture_runs:
+            load_average(model, *self._picture_runs())
+        elif self.earlier is not None:
+            take_up_pictures(model, self.earlier, to_learn_on=False)
+        else:
+            raise SystemExit("No run over the pictures is planned: name the bundle that has them by --from-bundle.")
+        return model
+
     def _picture_runs(self) -> list[Path]:
         return [self.work / f"pictures_{run + 1}.pt" for run in range(self.plan.picture_runs)]
 
@@ -199,13 +210,11 @@ class Workshop:
 
     def bundle(self, out: Path, commit: str) -> None:
         """Fit the fusion head, export, quantise, measure, and write the bundle into *out*."""
-        image = self._image_classifier()
-        load_average(image, *self._picture_runs())
         sound, joint = self.windows("sound.csv"), self.windows("joint.csv")
         fold = dict(zip(self.labelled.names, folds_of(self.labelled.names), strict=True))
         folds = [np.array([fold[name] for name in part.names], int64)[part.clips] for part in (sound, joint)]
         ingredients = Ingredients(
-            image=image,
+            image=self._learnt_pictures(),
             audio=self._adapted_audio(None),
             fold_audios=[self._adapted_audio(i) for i in range(FOLDS)],
             material=self._material(),
@@ -231,12 +240,12 @@ class Workshop:
 
     def _training(self) -> dict[str, Any]:
         """Return how much was learnt: the steps of each run and its minutes, the pauses of a busy machine included."""
-        runs = {
-            "pictures": self._picture_runs(),
-            "sounds": [self.work / "sounds.pt"],
-            "sounds_all": [self._adapted(None)],
-        }
-        return {name: [run_length(path) for path in paths] for name, paths in runs.items()}
+        seen = [run_length(path) for path in self._picture_runs()]
+        if self.earlier is not None and not seen:
+            learnt = read_bundle(self.earlier).measured["training"]["pictures"]
+            seen = [{**run, "taken_over": True} for run in learnt]
+        heard = {"sounds": self.work / "sounds.pt", "sounds_all": self._adapted(None)}
+        return {"pictures": seen, **{name: [run_length(path)] for name, path in heard.items()}}
 
     def _adapted_audio(self, fold: int | None) -> AudioClassifier:
         audio = self._audio_classifier()

@@ -139,10 +139,17 @@ def _rest(bundle: Bundle) -> dict[str, Any]:
 _LEARNT = {"pictures": "pictures", "sounds": "unlabelled sound", "sounds_all": "the recordings' sound"}
 
 
+_TAKEN_OVER = (
+    ", taken over as an earlier bundle has them (which kept the rounded weights alone, so that of int8 against float, "
+    "the figures above show for pictures what rounding between layers does)"
+)
+
+
 def _trained(name: str, runs: list[dict[str, Any]]) -> str:
     lengths = " and ".join(f"{run['steps']} steps in {run['minutes']:.1f} minutes" for run in runs)
     average = " (the average of these runs ships)" if len(runs) > 1 else ""
-    return f"{_LEARNT[name]}, from {runs[0]['began_with']} on, {lengths}{average}"
+    kept = _TAKEN_OVER if runs[0].get("taken_over") else ""
+    return f"{_LEARNT[name]}, from {runs[0]['began_with']} on, {lengths}{average}{kept}"
 
 
 def _streaming(figures: dict[str, float]) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Clip("a.mp4", "park", columns(3), None),
             Clip("b.mp4", "park (doubtful)", sound.log_mel, joint.pictures),
         ],
-        training={"pictures": [run, run], "sounds": [run], "sounds_all": [run]},
+        training={"pictures": [{**run, "taken_over": True}, run], "sounds": [run], "sounds_all": [run]},
         commit="0" * 40,
         seed=1,
     )
@@ -107,6 +107,7 @@ def test_the_card_has_every_row_and_both_pictures(bundle: Path) -> None:
         "ten classes: sound",
         "street traffic: both",
         "class pairs: pictures",
+        "the average of these runs ships), taken over as an earlier bundle has them",
         "a.mp4",
         "Running label",
     ):
