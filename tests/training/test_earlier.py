@@ -26,9 +26,9 @@ def taken_up(*, to_learn_on: bool = True) -> ImageClassifier:
 
 def off_the_grid(convolution: SameConv) -> NDArray[float32]:
     """Return how far weights are from whole steps, in steps, for channels whose largest weight is the largest int8."""
-    weight: NDArray[float32] = convolution.weight.detach().numpy()
+    weight = convolution.weight.detach().numpy()
     steps = weight / (np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / 127)
-    return np.abs(steps - np.round(steps))
+    return np.asarray(np.abs(steps - np.round(steps)), float32)
 
 
 def test_a_new_run_starts_where_a_bundle_ended() -> None:
