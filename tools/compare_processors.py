@@ -1,7 +1,7 @@
 """Replay clips on processors that are not here, by emulation, and compare the labels with this machine's.
 
 aarch64 (a Cortex-A76, that of a Raspberry Pi 5) with real aarch64 wheels, and a Haswell (AVX2 without VNNI) with the
-packages that run this script. Needs Debian's qemu-user-static and debootstrap, and for aarch64 a minute to fetch:
+packages that run this script. Needs root, Debian's qemu-user-static and debootstrap, and for aarch64 a minute to fetch:
 
     apt-get install --no-install-recommends qemu-user-static debootstrap
     python tools/compare_processors.py clip.mp4 ...
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -50,7 +51,7 @@ def main() -> int:
     here = [sys.executable]
     good = True
     for processor in args.processor or ["aarch64", "haswell"]:
-        command, packages = haswell() if processor == "haswell" else aarch64(args.work)
+        command, packages = haswell(args.work) if processor == "haswell" else aarch64(args.work)
         windows = same = near = 0
         worst = 0.0
         for clip in args.clips:
@@ -97,9 +98,14 @@ def replayed(command: list[str], packages: str, clip: str) -> list[dict[str, Any
     return [line for line in read if line["type"] == "estimate"]
 
 
-def haswell() -> tuple[list[str], str]:
+def haswell(work: Path) -> tuple[list[str], str]:
     """Return a command that runs this very Python as on a processor with AVX2 and without VNNI."""
-    return ["qemu-x86_64-static", "-cpu", "Haswell", sys.executable], sysconfig.get_path("purelib")
+    work.mkdir(parents=True, exist_ok=True)
+    seen = work / "cpuinfo"
+    seen.write_text(re.sub(r" avx(512)?_vnni\b", "", Path("/proc/cpuinfo").read_text()))
+    # The emulator shows this machine's /proc/cpuinfo, by which the package chooses how bytes are multiplied.
+    shown = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /proc/cpuinfo && exec "$@"', str(seen)]
+    return [*shown, "qemu-x86_64-static", "-cpu", "Haswell", sys.executable], sysconfig.get_path("purelib")
 
 
 def aarch64(work: Path) -> tuple[list[str], str]:
