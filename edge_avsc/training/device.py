@@ -18,13 +18,13 @@ BATCHES_AT_ONCE, RATE_FACTOR = (4, 2.0) if HAS_GPU else (1, 1.0)
 
 # A CPU that multiplies tiles (AMX) learns from sound twice as fast in bfloat16; any other would be slower. An older
 # PyTorch does not know what its CPU can do.
-CPU: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-HALVES = HAS_GPU or bool(CPU.get("amx_bf16"))
+CPU_FEATURES: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+HAS_BFLOAT16 = HAS_GPU or bool(CPU_FEATURES.get("amx_bf16"))
 
 
 def half_precision() -> Any:
     """Return the context in which a GPU, or a CPU made for it, computes in bfloat16; others go on in float32."""
-    return torch.autocast(DEVICE, torch.bfloat16, enabled=HALVES)
+    return torch.autocast(DEVICE, torch.bfloat16, enabled=HAS_BFLOAT16)
 
 
 def made_ahead(maker: Any, orders: Iterable[Any], share: float = 0.5) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -28,8 +29,8 @@ class SameConv(nn.Conv2d):  # type: ignore[misc]
             return nn.functional.conv2d(x, weight, self.bias, stride, padding, 1, self.groups)
         # On a CPU a depthwise bias's gradient brings the weights' along, most of a training step; and a strided one is
         # thirty times as slow in bfloat16.
-        with torch.autocast("cpu", enabled=torch.is_autocast_enabled("cpu") and stride == 1):
-            x = x.float() if stride == 2 else x
+        x = x.float() if stride == 2 else x
+        with torch.autocast("cpu", enabled=False) if stride == 2 else nullcontext():
             moved = nn.functional.conv2d(x, weight, None, stride, padding, 1, self.groups)
         return moved + self.bias[:, None, None].to(moved.dtype)
 
