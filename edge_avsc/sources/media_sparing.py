@@ -57,7 +57,7 @@ class SparingDecoder:
     At the first surprise (damage, times that are missing or jump) it stops: ``undone`` are then the packets from which
     all frames after ``last_ns`` are to be decoded. When the brightness rises as with a flash, it goes back itself, and
     for the next 10 s spares nothing: the brightness of each frame counts there. What is shown where the file is damaged
-    may be made up from other frames than if all were decoded.
+    may be made up from other frames than if all were decoded; damage within a spared frame is as if it were not there.
 
     codec: the video's codec context. time_ns: turns a packet's ticks into nanoseconds. luma: measures a frame's mean
     brightness, 0..255. most_bytes: how much of the file is kept.

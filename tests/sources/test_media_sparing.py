@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -52,9 +52,12 @@ def seen(frame: VideoFrame) -> bytes | None:
     return None if frame.image is None else frame.image.tobytes()
 
 
-def spared(path: Path, *, damaged: bool = False) -> list[float]:
-    """Check that sparing changes nothing that anybody sees, and return at what seconds frames were spared."""
-    whole, sparing = read(path, wants=WantedFrames(0, 2).wants), read_sparing(path)
+def spared(path: Path, *, damaged: bool = False, like: Path | None = None) -> list[float]:
+    """Check that sparing changes nothing that anybody sees, and return at what seconds frames were spared.
+
+    like: what *path* is to be like when all its frames are decoded; *path* itself where None.
+    """
+    whole, sparing = read(like or path, wants=WantedFrames(0, 2).wants), read_sparing(path)
     assert [frame.time_ns for frame in sparing.frames] == [frame.time_ns for frame in whole.frames]
     assert sparing.ends_ns == whole.ends_ns
     if not damaged:
@@ -156,8 +159,46 @@ def test_times_that_jump(tmp_path: Path, by_s: float) -> None:
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 @pytest.mark.parametrize("seed", range(6))
 def test_damage(tmp_path: Path, suffix: str, seed: int) -> None:
-    path = flip(written(tmp_path / f"a{suffix}", options={**PYRAMID, "g": "25"}), 4, seed=seed)
-    spared(path, damaged=True)
+    path = written(tmp_path / f"a{suffix}", options={**PYRAMID, "g": "25"})
+    whole = path.read_bytes()
+    spared(flip(path, 4, seed=seed), damaged=True, like=mended_where_spared(path, whole))
+
+
+def mended_where_spared(path: Path, whole: bytes) -> Path:
+    """Write *path* anew with the bytes that it has *whole* wherever a frame is damaged that is spared."""
+    mended, mends = path.with_stem("mended"), path.read_bytes()
+    mended.write_bytes(mends)
+    never_seen = {frame.time_ns for frame in read_sparing(path).frames if frame.luma is None}
+    for at in range(len(whole)):
+        if mends[at] != whole[at]:
+            before = packets_of(mended)
+            mended.write_bytes(mends[:at] + whole[at : at + 1] + mends[at + 1 :])
+            changed = {old[0] for old, new in zip_longest(before, packets_of(mended)) if old and old != new}
+            mends = mended.read_bytes() if changed and changed <= never_seen else mends
+            mended.write_bytes(mends)
+    return mended
+
+
+def packets_of(path: Path) -> list[tuple[int, bytes]]:
+    """Return the time of each picture's packet, -1 where it has none, and what it holds."""
+    with closing(av.open(str(path))) as container:
+        base = container.streams.video[0].time_base
+        return [
+            (-1 if packet.pts is None else ticks_to_ns(packet.pts, base), bytes(packet))
+            for packet in container.demux(video=0)
+        ]
+
+
+@pytest.mark.parametrize("byte", range(5, 13))
+def test_damage_that_nobody_sees(tmp_path: Path, byte: int) -> None:
+    whole = written(tmp_path / "a.mp4")
+    time_ns = next(frame.time_ns for frame in read_sparing(whole).frames if frame.luma is None)
+    packet = next(content for at_ns, content in packets_of(whole) if at_ns == time_ns)
+    damaged = packet[:byte] + bytes([packet[byte] ^ 0x5A]) + packet[byte + 1 :]
+    path = tmp_path / "b.mp4"
+    path.write_bytes(whole.read_bytes().replace(packet, damaged))
+    assert path.read_bytes() != whole.read_bytes()
+    spared(path, like=whole)
 
 
 def test_a_file_that_was_cut(tmp_path: Path) -> None:
