@@ -203,7 +203,8 @@ def opened(path: str) -> Any:
     av.logging.set_level(av.logging.PANIC)
     try:
         # An absolute path is never taken for a protocol, and a playlist may name no address.
-        container = av.open(os.path.abspath(path), options={"protocol_whitelist": "file"})
+        # Names in it are not ours to judge: many an old recorder's are no UTF-8.
+        container = av.open(os.path.abspath(path), options={"protocol_whitelist": "file"}, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError, AttributeError) as error:
         refuse_unopened(path, error)
     if any(s.codec_context is not None and s.codec_context.name in _TEXT_CODECS for s in container.streams):
@@ -217,7 +218,8 @@ def _codec_name(path: str, stream_index: int) -> str:
     av.logging.set_level(av.logging.WARNING)
     try:
         with av.logging.Capture() as lines:
-            av.open(os.path.abspath(path), options={"protocol_whitelist": "file"}).close()
+            options = {"protocol_whitelist": "file"}
+            av.open(os.path.abspath(path), options=options, metadata_errors="replace").close()
     finally:
         av.logging.set_level(av.logging.PANIC)
     found = re.search(rf"stream {stream_index} \((?:Audio|Video): ([^,]*)", " ".join(line[2] for line in lines))

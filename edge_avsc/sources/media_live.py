@@ -175,4 +175,4 @@ def _open_container(uri: str) -> Any:
         "rw_timeout": microseconds,
         "overrun_nonfatal": "1",
     }
-    return av.open(uri, timeout=(NETWORK_S, NETWORK_S), options=options)
+    return av.open(uri, timeout=(NETWORK_S, NETWORK_S), options=options, metadata_errors="replace")

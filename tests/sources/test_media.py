@@ -205,3 +205,11 @@ def test_a_shared_clip_ends_where_its_header_says(shared_data: Path) -> None:
     assert taken.ends_ns["audio"] == pytest.approx(1.671 * NS_PER_S, abs=1000)
     assert taken.ends_ns["video"] == pytest.approx(NS_PER_S * 5 / 3, abs=1000)
     assert taken.events == []
+
+
+def test_names_in_no_unicode(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.mp4", 1.0)
+    content = path.read_bytes()
+    assert b"VideoHandler" in content
+    path.write_bytes(content.replace(b"VideoHandler", b"Vid\xe9oHandler"))
+    assert read(path).events == []
