@@ -167,7 +167,7 @@ def test_damage(tmp_path: Path, suffix: str, seed: int) -> None:
 
 
 def damage_what_is_decoded(path: Path, seed: int) -> None:
-    """Change bytes at random that belong to frames that are decoded, but neither to spared ones nor to the container."""
+    """Change bytes at random that belong to frames that are decoded, not to spared ones nor to the container."""
     whole, packets = path.read_bytes(), packets_of(path)
     never_seen = spared_packets(path)
     wild = flip(path, 12, seed=seed).read_bytes()
