@@ -58,6 +58,7 @@ class SparingDecoder:
     all frames after ``last_ns`` are to be decoded. When the brightness rises as with a flash, it goes back itself, and
     for the next 10 s spares nothing: the brightness of each frame counts there. What is shown where the file is damaged
     may be made up from other frames than if all were decoded; damage within a spared frame is as if it were not there.
+    A spared frame's turn is known by its time alone: a neighbour's time that is wrong by less than a frame stays so.
 
     codec: the video's codec context. time_ns: turns a packet's ticks into nanoseconds. luma: measures a frame's mean
     brightness, 0..255. most_bytes: how much of the file is kept.
