@@ -73,7 +73,7 @@ class SampleClock:
     After F. Adriaensen, "Using a DLL to filter time" (Linux Audio Conference 2005). The bandwidth begins wide and
     narrows to 0.05 Hz. Times that agree with the nominal rate to a microsecond leave the map untouched, so that a
     recording, whose times are made of its sample indices, is mapped exactly. An observation more than 50 ms off is not
-    followed; when such observations agree with one another for 0.3 s, the map is anchored anew. A burst of backlog
+    followed; when such observations agree with their mean for 0.3 s, the map is anchored anew there. A burst of backlog
     (many samples, hardly any time) does neither. No crystal is off by a thousandth: the period stays within that,
     whatever the first stamps say.
     """
@@ -88,7 +88,7 @@ class SampleClock:
         self.rate_hz = rate_hz
         self.jumps = 0
         self._nominal_ns = NS_PER_S / rate_hz
-        self._jump: tuple[int, int] | None = None
+        self._jump: _Jump | None = None
         self._anchor(index, time_ns, self._nominal_ns)
 
     @property
@@ -136,8 +136,23 @@ class SampleClock:
         )
 
     def _weigh_jump(self, index: int, time_ns: int, error_ns: int) -> None:
-        if self._jump is None or abs(error_ns - self._jump[1]) > self.JUMP_NS // 2:
-            self._jump = (time_ns, error_ns)
-        if time_ns - self._jump[0] >= self.SETTLED_NS:
+        if self._jump is None or abs(error_ns - self._jump.mean_ns) > self.JUMP_NS:
+            self._jump = _Jump(time_ns)
+        self._jump.add(error_ns)
+        if time_ns - self._jump.since_ns >= self.SETTLED_NS:
             self.jumps += 1
-            self._anchor(index, time_ns, self._period_ns)
+            self._anchor(index, self.time_of(index) + round(self._jump.mean_ns), self._period_ns)
+
+
+class _Jump:
+    """Observations in a row that agree on how far off the map is, and their mean."""
+
+    def __init__(self, since_ns: int) -> None:
+        self.since_ns = since_ns
+        self.mean_ns = 0.0
+        self._count = 0
+
+    def add(self, error_ns: int) -> None:
+        """Take in one more."""
+        self._count += 1
+        self.mean_ns += (error_ns - self.mean_ns) / self._count

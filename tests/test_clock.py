@@ -113,6 +113,20 @@ def test_a_lasting_jump_is_followed_within_half_a_second(jump_ms: int, block_s: 
     assert clock.jumps == 1
 
 
+@pytest.mark.parametrize("jump_ms", [-3000, 200, 2000])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_lasting_jump_is_followed_under_coarse_times_too(jump_ms: int, seed: int) -> None:
+    rate_hz = 48000
+    clock = SampleClock(rate_hz, 0, 0)
+    rng = np.random.default_rng(seed)
+    for index in blocks(25, rate_hz, 0.02):
+        at_ns = true_time_ns(index, rate_hz, 0.0) + (jump_ms * NS_PER_MS if index >= 20 * rate_hz else 0)
+        clock.observe(index, at_ns + int(rng.uniform(-40, 40) * NS_PER_MS))
+        if index >= 22 * rate_hz:
+            assert abs(clock.time_of(index) - at_ns) < 25 * NS_PER_MS
+    assert clock.jumps == 1
+
+
 def test_a_gap_in_the_index_with_its_time_is_no_jump() -> None:
     clock = SampleClock(48000, 0, 0)
     rng = np.random.default_rng(3)
