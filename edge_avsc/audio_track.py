@@ -15,7 +15,7 @@ from edge_avsc.clock import SampleClock
 from edge_avsc.features import LogMel, mono, side
 from edge_avsc.resampling import StreamResampler
 from edge_avsc.ring import IndexRing
-from edge_avsc.types import AudioChunk
+from edge_avsc.types import NS_PER_S, AudioChunk
 
 SOUND_S, COLUMNS_S = 8, 60
 """How many seconds of samples, and of columns while their windows wait for pictures, a track remembers."""
@@ -150,14 +150,24 @@ class AudioTrack:
     def _follow_clock(self, chunk: AudioChunk, arrived_ns: int) -> None:
         clock = self._clock
         if clock is not None and chunk.rate_hz == clock.rate_hz and chunk.index >= self._expected_index:
+            jumps, expected_ns = clock.jumps, clock.time_of(chunk.index)
             clock.observe(chunk.index, chunk.time_ns)
+            lost = (clock.time_of(chunk.index) - expected_ns) * chunk.rate_hz / NS_PER_S
+            if clock.jumps > jumps and lost > 0:
+                # The device stood still without saying so: what it delivered before stays where it was.
+                self._count("audio_gap_samples", round(lost))
+                out = self._base_out + (chunk.index + lost - self._base_in) * self._ratio
+                self._begin(chunk.index, out, arrived_ns)
             return
         # A first chunk, another rate, or a source that counts anew: samples stay where their times put them.
-        base_out = 0 if clock is None else round(self.sample_at(chunk.time_ns))
-        self.end(arrived_ns)
-        self._base_in, self._base_out = chunk.index, max(base_out, self.samples.end or 0)
+        self._begin(chunk.index, 0.0 if clock is None else self.sample_at(chunk.time_ns), arrived_ns)
         self._clock = SampleClock(chunk.rate_hz, chunk.index, chunk.time_ns)
         self._expected_index = chunk.index
+
+    def _begin(self, index: int, out: float, arrived_ns: int) -> None:
+        """Take the device's sample *index* for the sample *out* of the ring, or the first free one after it."""
+        self.end(arrived_ns)
+        self._base_in, self._base_out = index, max(round(out), self.samples.end or 0)
 
     def _push(self, index: int, sound: NDArray[float32], apart: NDArray[float32] | None, arrived_ns: int) -> None:
         if index != self._pushed_index:

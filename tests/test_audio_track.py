@@ -357,6 +357,28 @@ def test_a_source_that_counts_anew_goes_on_where_the_time_says(
     assert seam.coverage < 1.0
 
 
+@pytest.mark.parametrize("away_s", [0.25, 3.0, 20.0])
+@pytest.mark.parametrize("rate_hz", [16000, 44100])
+def test_a_source_that_stood_still_and_counts_on_has_a_gap(tiny_model: SceneModel, away_s: float, rate_hz: int) -> None:
+    """No overflow is flagged: the index goes on, only the times tell that nothing was heard meanwhile."""
+    listener = Listener(tiny_model)
+    listener.hear(noise(2, rate_hz), rate_hz, (rate_hz // 50,))
+    before = listener.track.window(NS_PER_S // 2).columns
+    later_ns = int((2 + away_s) * NS_PER_S)
+    listener.hear(noise(2, rate_hz, seed=6), rate_hz, (rate_hz // 50,), index=2 * rate_hz, time_ns=later_ns)
+    assert listener.counted["audio_gap_samples"] == pytest.approx(away_s * rate_hz, abs=2)
+    still = listener.track.window(NS_PER_S // 2).columns
+    assert before is not None
+    assert still is not None
+    assert before.tobytes() == still.tobytes()
+    after = listener.track.window(later_ns + NS_PER_S // 2)
+    assert after.coverage == 1.0
+    # What came until the times were believed lies where the index put it, and is not heard twice.
+    assert listener.track.window(later_ns - NS_PER_S // 2).coverage < 0.9
+    if away_s >= 3.0:
+        assert listener.track.window(later_ns - NS_PER_S).coverage == 0.0
+
+
 @given(rate_hz=st.sampled_from(RATES), sample=st.integers(0, 10**7))
 def test_samples_and_times_are_inverse(tiny_model: SceneModel, rate_hz: int, sample: int) -> None:
     track = Listener(tiny_model).track
