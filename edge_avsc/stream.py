@@ -128,7 +128,7 @@ class Stream:
             if blind and coverage == 0.0 and source not in self._blind:
                 self._blind.add(source)
                 yield StreamEvent(self.name, source, event, detail, window.end_ns)
-            elif coverage == 1.0 and source in self._blind:
+            elif not blind and coverage > 0.0 and source in self._blind:
                 self._blind.remove(source)
                 yield StreamEvent(self.name, source, "recovered", f"The {source} is back.", window.end_ns)
 

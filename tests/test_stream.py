@@ -116,6 +116,14 @@ def test_blindness_is_told_once_and_its_end_once(tiny_model: SceneModel) -> None
     ]
 
 
+def test_a_slow_camera_that_sees_again_is_told(tiny_model: SceneModel) -> None:
+    """Half of the pictures that the model would like are all that it ever delivers."""
+    one = stream(tiny_model)
+    windows = [window(0, pictures=0.5), window(1, pictures=0.0, black=True), window(2, pictures=0.5)]
+    told = [[(e.source, e.event) for e in one.tell_blindness(w)] for w in windows]
+    assert told == [[], [("video", "black")], [("video", "recovered")]]
+
+
 def estimate(one: Stream, w: Window, best: int | None) -> SceneEstimate:
     given = None if best is None else Prediction(tuple(0.91 if n == best else 0.01 for n in range(10)), 0.1, "av")
     return one.estimate(w, given, None)
