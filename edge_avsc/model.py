@@ -111,7 +111,7 @@ class SceneModel:
     def fuse(self, sound: NDArray[float32] | None, pictures: NDArray[float32] | None) -> Prediction:
         """Return the prediction from a sound embedding and the window's picture embeddings ``[n, n_features]``.
 
-        Either may be None; at least one must be there.
+        Either may be None; at least one must be there. Raises ModelError when what is computed is no number.
         """
         modality: Modality = ("av" if pictures is not None else "a") if sound is not None else "v"
         if sound is None and pictures is None:
@@ -123,6 +123,11 @@ class SceneModel:
                 "present": np.array([[sound is not None, pictures is not None]], float32),
             }
         )
+        if not all(np.isfinite(output).all() for output in outputs.values()):
+            raise ModelError(
+                f"{self.backend.provider} computed what is no number from {self.bundle.name}; run 'edge-avsc doctor', "
+                "and take another provider if it stays so."
+            )
         temperature = getattr(self.bundle.temperature, modality)
         probabilities = softmax(outputs["logits"][0].astype(float64) / temperature)
         if self.bundle.unsure.score == "none_of_ours":

@@ -57,6 +57,14 @@ def test_neither_is_no_window(tiny_model: SceneModel) -> None:
         tiny_model.fuse(None, None)
 
 
+def test_what_is_no_number_is_no_prediction(tiny_model: SceneModel) -> None:
+    """A smoother that took it in would never say anything again."""
+    with pytest.raises(
+        ModelError, match=r"^CPUExecutionProvider computed what is no number from .*; run 'edge-avsc doctor'"
+    ):
+        tiny_model.fuse(np.full(8, np.nan, float32), None)
+
+
 def test_pictures_of_a_window_count_alike_in_any_order(tiny_model: SceneModel) -> None:
     seen = tiny_model.embed_pictures(pictures(2))
     one, other = tiny_model.fuse(None, seen), tiny_model.fuse(None, seen[::-1])
