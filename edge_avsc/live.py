@@ -111,6 +111,8 @@ class Monitor:
             by_ns = self._clock.now_ns() + JOIN_NS
             for stream in self._streams.values():
                 stream.join(by_ns)
+            if self._successor:
+                self._successor.join(max(0, by_ns - self._clock.now_ns()) / NS_PER_S)
 
     def _tell(self, event: str, detail: str) -> Iterator[Output]:
         for name in self._streams:
@@ -159,8 +161,11 @@ class Monitor:
             self._pipeline.open(stream.name, StreamSettings(stream.roles, stream.epoch.time_ns, recorded=False))
             self._pipeline.relieve(self._relief.level)
             stream.opened = True
+            known.extend(stream.missing.values())
         if stream.opened:
             known.append(arrival)
+        elif isinstance(arrival.item, SourceEnded):
+            stream.missing[arrival.item.role] = arrival
         elif isinstance(arrival.item, SourceEvent):
             event = arrival.item
             yield StreamEvent(stream.name, event.source, event.event, event.detail, event.time_ns)
@@ -206,6 +211,8 @@ class _LiveStream:
         self.epoch = Epoch()
         self.opened = False
         self.reasons: dict[Role, str] = {}
+        self.missing: dict[Role, Arrival] = {}
+        """The ends of sources that were told before the stream began."""
         self._remote = any(is_remote(source.uri) for source, _, _ in parts(config))
         self._threads: list[SourceThread] = []
         image = model.bundle.image
@@ -255,7 +262,9 @@ class _LiveStream:
         if isinstance(item, SourceEvent):
             yield from self._news(item, arrived_ns)
             return
-        if not isinstance(item, SourceEnded):
+        if isinstance(item, SourceEnded):
+            self._supervised[item.role].ended()
+        else:
             role: Role = "audio" if isinstance(item, AudioChunk) else "video"
             yield from self._supervised[role].delivered(arrived_ns)
         yield item

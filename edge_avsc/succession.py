@@ -31,11 +31,16 @@ class Successor:
         self._model: SceneModel | None = None
         self._failure: BaseException | None = None
         self._stop: threading.Event | None = None
+        self._thread = threading.Thread(target=self._run, name="successor", daemon=True)
 
     def start(self, stop: threading.Event) -> None:
         """Begin; a build ends early once *stop* is set."""
         self._stop = stop
-        threading.Thread(target=self._run, name="successor", daemon=True).start()
+        self._thread.start()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait, once *stop* is set, until the build has ended too, but not for ever: a driver may hang."""
+        self._thread.join(timeout_s)
 
     def said(self) -> list[str]:
         """Return the sentences that people should read, each once."""
@@ -45,7 +50,9 @@ class Successor:
         """Return the model once, when it is ready. Raises what went wrong."""
         if self._failure is not None:
             raise self._failure
-        model, self._model = self._model, None
+        model = self._model
+        if model is not None:
+            self._model = None
         return model
 
     def _run(self) -> None:

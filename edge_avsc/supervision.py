@@ -22,6 +22,7 @@ class State(Enum):
     LIVE = "live"
     STALLED = "stalled"
     LOST = "lost"
+    ENDED = "ended"
 
 
 class Supervision:
@@ -76,6 +77,10 @@ class Supervision:
             return []
         quiet_s = (now_ns - self._last_ns) / NS_PER_S
         return [self._event("stalled", f"The {self.role} has delivered nothing for {quiet_s:.1f} s.", now_ns)]
+
+    def ended(self) -> None:
+        """Take in that the source has no more, and is not missed."""
+        self.state = State.ENDED
 
     def gone_quiet(self) -> bool:
         """Take in that the source itself says that it delivers nothing; return whether that is new."""

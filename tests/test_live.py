@@ -100,11 +100,12 @@ def monitor(
     *,
     successor: Successor | None = None,
     machine: MachineWatch | None = None,
+    max_lateness_ms: float = 150.0,
     **sources: LiveSource,
 ) -> Monitor:
     """A monitor of one stream 's' with these sources."""
     uris: dict[str, Any] = {role: SourceConfig(uri=f"device-{role}") for role in sources}
-    config = AppConfig(hop_s=0.05, streams={"s": StreamConfig(**uris)})
+    config = AppConfig(hop_s=0.05, max_lateness_ms=max_lateness_ms, streams={"s": StreamConfig(**uris)})
     return Monitor(
         config,
         model,
@@ -293,6 +294,57 @@ def test_a_stream_begins_with_what_is_delivered_not_with_what_is_said(tiny_model
     alone = monitor(tiny_model, stop, audio=Scripted("audio", [says_first]))
     seen = until(alone.outputs(), lambda seen: labelled(seen, "a") >= 1, stop)
     assert labelled(seen, "none") == 0
+
+
+def test_a_source_that_is_of_no_use_from_the_start_is_waited_for_by_no_window(tiny_model: SceneModel) -> None:
+    """What says so comes before the first picture, when the stream has not begun."""
+    told = threading.Event()
+
+    def of_no_use(put: Callable[[Item], None]) -> None:
+        put(SourceEvent("audio", "unusable", "The sound cannot be decoded.", MonotonicClock().now_ns()))
+        told.set()
+
+    def films(put: Callable[[Item], None]) -> None:
+        assert told.wait(5)
+        filming(stop)(put)
+
+    stop = threading.Event()
+    microphone, camera = Scripted("audio", [of_no_use]), Scripted("video", [films])
+    both = monitor(tiny_model, stop, max_lateness_ms=5000.0, audio=microphone, video=camera)
+    late_ms = []
+    for output in both.outputs():
+        if isinstance(output, SceneEstimate):
+            late_ms.append((MonotonicClock().now_ns() - output.time_ns) / 1e6)
+        if len(late_ms) == 10:
+            stop.set()
+    assert min(late_ms) < 4000  # a window that waited for sound would be 5000 late, each of them
+
+
+def test_a_source_that_has_no_more_has_not_stalled(tiny_model: SceneModel) -> None:
+    class Ending(Scripted):
+        def run(self, put: Callable[[Item], None], stop: threading.Event) -> None:
+            self.acts[0](put)
+
+    stop = threading.Event()
+    both = monitor(tiny_model, stop, audio=Ending("audio", [sound(0.5)]), video=Scripted("video", [filming(stop)]))
+    seen = until(both.outputs(), lambda seen: labelled(seen, "v") >= 40, stop)
+    assert events(seen) == []
+
+
+def test_a_build_has_ended_when_the_run_has(tiny_model: SceneModel) -> None:
+    over = threading.Event()
+
+    def load(watch: Watch) -> SceneModel:
+        while not watch.cancelled():
+            threading.Event().wait(0.05)
+        threading.Event().wait(0.1)
+        over.set()
+        raise ModelError("It was cancelled.")
+
+    stop = threading.Event()
+    alone = monitor(tiny_model, stop, successor=Successor(load), audio=Scripted("audio", [sound(2)]))
+    until(alone.outputs(), lambda seen: labelled(seen, "a") >= 1, stop)
+    assert over.is_set()
 
 
 def test_nothing_to_begin_with_is_an_error(tiny_model: SceneModel) -> None:

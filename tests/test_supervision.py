@@ -47,6 +47,14 @@ def test_source_that_says_itself_that_it_is_quiet_is_not_doubted() -> None:
     assert kinds(one.delivered(200 * NS_PER_S)) == ["recovered"]
 
 
+def test_a_source_that_has_no_more_is_not_missed() -> None:
+    one = Supervision("audio", 0)
+    one.delivered(1)
+    one.ended()
+    assert one.state is State.ENDED
+    assert one.check(100 * NS_PER_S) == []
+
+
 def test_flapping_source_is_said_to_flap_and_then_is_quiet() -> None:
     one = Supervision("audio", 0)
     said = []
