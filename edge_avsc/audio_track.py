@@ -58,6 +58,8 @@ class AudioTrack:
         self._columns = IndexRing(COLUMNS_S * rate // front_end.hop_samples, column)
         self._row = np.zeros(1, column)
         self._next_column = self._scored_column = 0
+        self.damaged_ns: int | None = None
+        """When the first sample was captured that is no number, or beyond all bounds."""
         self._clock: SampleClock | None = None
         self._resampler: StreamResampler | None = None
         self._side_resampler: StreamResampler | None = None
@@ -77,12 +79,15 @@ class AudioTrack:
         two = self._side is not None
         sound = mono(chunk.samples[:, :2] if two else chunk.samples)
         apart = side(chunk.samples) if two else None
+        loudness = np.abs(sound) if apart is None else np.maximum(np.abs(sound), np.abs(apart))
         valid = 0
-        for start, stop in _finite_runs(sound if apart is None else np.maximum(np.abs(sound), np.abs(apart))):
+        for start, stop in _finite_runs(loudness):
             valid += stop - start
             part = None if apart is None else apart[start:stop]
             self._push(chunk.index + start, sound[start:stop], part, arrived_ns)
         self._count("audio_invalid_samples", len(sound) - valid)
+        if valid < len(sound) and self.damaged_ns is None and self._clock:
+            self.damaged_ns = self._clock.time_of(chunk.index + int(np.argmin(loudness <= LOUDEST)))
 
     def end(self, arrived_ns: int) -> None:
         """Take in that nothing more comes: what the resampler held back becomes columns."""
@@ -210,12 +215,12 @@ class AudioTrack:
             self._next_column += 1
 
 
-def _finite_runs(sound: NDArray[float32]) -> Iterator[tuple[int, int]]:
-    """Yield [start, stop) of the runs of samples that are numbers within bounds."""
-    if len(sound) and np.abs(sound).max() <= LOUDEST:
-        yield 0, len(sound)
+def _finite_runs(loudness: NDArray[float32]) -> Iterator[tuple[int, int]]:
+    """Yield [start, stop) of the runs of samples that are numbers within bounds, given how far each is from 0."""
+    if len(loudness) and loudness.max() <= LOUDEST:
+        yield 0, len(loudness)
         return
-    valid = np.concatenate(([False], np.abs(sound) <= LOUDEST, [False]))
+    valid = np.concatenate(([False], loudness <= LOUDEST, [False]))
     edges = np.flatnonzero(valid[1:] != valid[:-1])
     yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 

@@ -73,6 +73,7 @@ class Stream:
         self._labels = model.labels
         self._skew = FlashBeepDetector()
         self._blind: set[str] = set()
+        self._told_damage = False
         self._smoother = Smoother(model.labels, smoothing, none_threshold=model.bundle.unsure.threshold)
 
     def take_in(self, item: Item, arrived_ns: int) -> Iterator[StreamEvent]:
@@ -113,7 +114,15 @@ class Stream:
             self.waiting = [frame for frame in self.waiting if not self.video.skips(frame[0])]
 
     def tell_blindness(self, window: Window) -> Iterator[StreamEvent]:
-        """Say when the sound becomes digital silence or the pictures black, and when that is over."""
+        """Say when the sound becomes digital silence or the pictures black, and when that is over.
+
+        Samples that are no numbers are told once, with the first window that they are missing from.
+        """
+        damaged_ns = self.audio.damaged_ns if self.audio else None
+        if damaged_ns is not None and damaged_ns < window.end_ns and not self._told_damage:
+            self._told_damage = True
+            detail = "The sound has samples that are no numbers, or beyond all bounds; they are left out."
+            yield StreamEvent(self.name, "audio", "damaged", detail, window.end_ns)
         states = (
             (
                 "audio",

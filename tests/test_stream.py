@@ -116,6 +116,17 @@ def test_blindness_is_told_once_and_its_end_once(tiny_model: SceneModel) -> None
     ]
 
 
+def test_samples_that_are_no_numbers_are_told_once(tiny_model: SceneModel) -> None:
+    one = stream(tiny_model)
+    list(one.take_in(named_chunk(0, 16000), 0))
+    assert list(one.tell_blindness(window(0))) == []
+    broken = AudioChunk(np.full((160, 1), np.nan, np.float32), 16000, 16000, one.windows.epoch_ns + NS_PER_S)
+    list(one.take_in(broken, 0))
+    assert list(one.tell_blindness(window(0))) == []
+    told = [[(e.source, e.event) for e in one.tell_blindness(window(k))] for k in (2, 3)]
+    assert told == [[("audio", "damaged")], []]
+
+
 def test_a_slow_camera_that_sees_again_is_told(tiny_model: SceneModel) -> None:
     """Half of the pictures that the model would like are all that it ever delivers."""
     one = stream(tiny_model)
