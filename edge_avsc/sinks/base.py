@@ -31,13 +31,15 @@ class Sink(Protocol):
 class OutputClosedError(BrokenPipeError):
     """Whoever read the output went away, as ``| head`` does: a reason to end quietly with exit code 0, not an error.
 
-    When it was the standard output, point its descriptor at ``os.devnull`` before the interpreter flushes it at exit.
+    It was the standard output: point its descriptor at ``os.devnull`` before the interpreter flushes it at exit.
     """
 
 
-def write_failure(error: OSError, name: str) -> OutputClosedError | EdgeAvscError:
-    """Return what to raise when writing to *name* failed with *error*."""
+def write_failure(error: OSError, name: str, *, named: bool = False) -> OutputClosedError | EdgeAvscError:
+    """Return what to raise when writing to *name* failed with *error*; *named*: the user named it, as a file."""
     if isinstance(error, BrokenPipeError):
+        if named:
+            return EdgeAvscError(f"Nobody reads {name} any more; start its reader again, or name a file.")
         return OutputClosedError(error.errno, f"nobody reads {name} any more")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return EdgeAvscError(f"There is no space left to write {name}; free some, or name a file on another disk.")

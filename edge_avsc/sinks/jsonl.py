@@ -89,7 +89,11 @@ class JsonlSink:
             os.close(self._fd)
 
     def write(self, estimate: SceneEstimate) -> None:
-        """Write one estimate; raises EdgeAvscError when the disk is full, OutputClosedError when nobody reads."""
+        """Write one estimate.
+
+        Raises EdgeAvscError when the disk is full or nobody reads a named pipe any more, OutputClosedError when nobody
+        reads the standard output.
+        """
         self._put(estimate_line(estimate, timed=self._timed, utc=self._utc))
 
     def event(self, event: StreamEvent) -> None:
@@ -105,7 +109,7 @@ class JsonlSink:
                 written += os.write(self._fd, data[written:])
         except OSError as error:
             self._take_back(written)
-            raise write_failure(error, self._name) from error
+            raise write_failure(error, self._name, named=self._owned) from error
 
     def _take_back(self, written: int) -> None:
         if self._regular and written:
@@ -118,7 +122,7 @@ def _opened(path: Path, append: bool) -> int:
     try:
         # A pipe is opened for writing only: with a reading end of our own we would never see that its reader left.
         fd = os.open(path, ours if path.is_file() or not path.exists() else os.O_WRONLY, 0o666)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _open_failure(error, path) from error
     if stat.S_ISREG(os.fstat(fd).st_mode) and os.fstat(fd).st_size:
         if os.read(fd, len(LINE_START)) != LINE_START:
@@ -131,7 +135,9 @@ def _opened(path: Path, append: bool) -> int:
     return fd
 
 
-def _open_failure(error: OSError, path: Path) -> ConfigError:
+def _open_failure(error: OSError | ValueError, path: Path) -> ConfigError:
+    if isinstance(error, ValueError):  # a NUL
+        return ConfigError(f"{str(path)!r} is no name of a file; name another one for the JSON lines.")
     if isinstance(error, FileNotFoundError):
         return ConfigError(f"{path} cannot be written: the folder {path.parent} does not exist; create it.")
     if isinstance(error, IsADirectoryError):

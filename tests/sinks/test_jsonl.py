@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_avsc.errors import ConfigError, EdgeAvscError
-from edge_avsc.sinks import OutputClosedError
 from edge_avsc.sinks.jsonl import JsonlSink, estimate_line, event_line
 from edge_avsc.types import Latency, SceneEstimate, StreamEvent
 
@@ -196,14 +195,14 @@ with JsonlSink(sys.argv[1], append=False, timed=False) as sink:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
-def test_a_reader_that_left_is_a_quiet_end(tmp_path: Path, make_estimate: Callable[..., SceneEstimate]) -> None:
+def test_a_reader_that_left_a_named_pipe_is_told(tmp_path: Path, make_estimate: Callable[..., SceneEstimate]) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with JsonlSink(path, append=False, timed=False) as sink:
         sink.write(make_estimate())
         os.close(reader)
-        with pytest.raises(OutputClosedError):
+        with pytest.raises(EdgeAvscError, match=r"^Nobody reads .*pipe any more; start its reader again"):
             sink.write(make_estimate())
 
 
@@ -223,6 +222,11 @@ with JsonlSink("-", append=False, timed=False) as sink:
 def test_a_missing_folder_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"the folder .*absent does not exist; create it"):
         JsonlSink(tmp_path / "absent" / "labels.jsonl", append=False, timed=False)
+
+
+def test_a_name_that_no_file_can_have_is_a_usage_error() -> None:
+    with pytest.raises(ConfigError, match=r"^'a\\x00b' is no name of a file"):
+        JsonlSink("a\0b", append=False, timed=False)
 
 
 def test_a_folder_is_a_usage_error(tmp_path: Path) -> None:
