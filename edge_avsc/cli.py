@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # One thread is the default everywhere; numpy's libraries read this when they are imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    _open_what_is_closed()
     code = _run(_parser().parse_args(argv))
     if argv is None and threading.active_count() > 1:
         # OpenCV or FFmpeg, when they come back to an interpreter that is being taken down, crash the process.
@@ -30,6 +31,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stderr.flush()
         os._exit(code)
     return code
+
+
+def _open_what_is_closed() -> None:
+    """Let a standard stream that was closed before we began (``>&-``) lead to nowhere: no file may take its place."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free, which is this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -59,9 +59,11 @@ def recordings(
 
     if "" in map(str, files):
         raise ConfigError("The name of a recording is empty; name a file, or test://demo.")
-    streams = [(str(file), StreamConfig(media=SourceConfig(uri=str(file)))) for file in files]
+    # Not validated, since a file's name may be any bytes, not only text in UTF-8.
+    streams = [(str(file), StreamConfig(media=SourceConfig.model_construct(uri=str(file)))) for file in files]
     if audio or video:
-        parts = {role: SourceConfig(uri=str(file)) for role, file in (("audio", audio), ("video", video)) if file}
+        named = (("audio", audio), ("video", video))
+        parts = {role: SourceConfig.model_construct(uri=str(file)) for role, file in named if file}
         streams.append(("+".join(part.uri for part in parts.values()), StreamConfig(**parts)))
     return streams
 

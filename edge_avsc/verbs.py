@@ -65,7 +65,8 @@ def _replay_config(args: argparse.Namespace) -> AppConfig:
     if args.hop_s is not None:
         changes["hop_s"] = args.hop_s
     if args.jsonl is not None:
-        changes["sinks"] = config.sinks.model_copy(update={"jsonl": JsonlConfig(path=args.jsonl)})
+        # Not validated, since a file's name may be any bytes, not only text in UTF-8.
+        changes["sinks"] = config.sinks.model_copy(update={"jsonl": JsonlConfig.model_construct(path=args.jsonl)})
     return config.model_copy(update=changes)
 
 

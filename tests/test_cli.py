@@ -83,6 +83,27 @@ def test_reader_that_goes_away_is_no_error(clip: Path, tiny_folder: Path) -> Non
     assert b"Traceback" not in error
 
 
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&- <&-"])
+def test_a_closed_output_costs_no_line_of_the_others(
+    closed: str, clip: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "labels.jsonl"
+    program = f"{sys.executable} -m edge_avsc.cli replay {clip} --model {tiny_folder} --jsonl {path} {closed}"
+    assert subprocess.run(["sh", "-c", program], check=False, timeout=60).returncode == 0
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["index"] for line in lines] == list(range(len(lines)))
+    assert lines
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_names_of_files_may_be_any_bytes(clip: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    name, lines = tmp_path / os.fsdecode(b"caf\xe9.mkv"), tmp_path / os.fsdecode(b"\xe9.jsonl")
+    shutil.copy(clip, name)
+    assert run("replay", name, "--model", tiny_folder, "--jsonl", lines) == 0
+    assert json.loads(lines.read_text().splitlines()[0])["stream"] == str(name)
+    assert run("replay", "--audio", name, "--model", tiny_folder, "--jsonl", lines) == 0
+
+
 def test_configuration_streams_are_replayed(
     clip: Path, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
