@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 from edge_avsc.clock import Clock
-from edge_avsc.errors import ConfigError, DeviceError, without_secrets
+from edge_avsc.errors import ConfigError, DeviceError, nearest, without_secrets
 from edge_avsc.types import NS_PER_MS, Item, Role
 
 if TYPE_CHECKING:  # an ear, which is a process of its own, need not wait for pydantic
@@ -18,6 +18,10 @@ if TYPE_CHECKING:  # an ear, which is a process of its own, need not wait for py
 SOUND: frozenset[Role] = frozenset({"audio"})
 PICTURES: frozenset[Role] = frozenset({"video"})
 DEMO = "test://demo"
+SCHEMES = ("alsa", "v4l2", "csi", "gst", "rtsp", "rtsps", "http", "https", "udp", "file", "test")
+RECORDED = frozenset(
+    [".aac", ".avi", ".flac", ".m4a", ".mkv", ".mov", ".mp3", ".mp4", ".mpg", ".ogg", ".opus", ".ts", ".wav", ".webm"]
+)
 
 
 class Recording(Protocol):
@@ -85,7 +89,7 @@ def open_recording(
 
 def is_remote(uri: str) -> bool:
     """Tell whether a live source is far away: it may answer later, however often it has not."""
-    scheme = urlsplit(uri).scheme
+    scheme = _scheme(uri)
     # A pipeline may read from an address, too.
     return scheme in ("rtsp", "rtsps", "http", "https", "udp") or (scheme == "gst" and uri.count("://") > 1)
 
@@ -98,7 +102,7 @@ def open_live(
     A recording or ``test://demo`` plays at its own pace, once. Sound alone comes from a microphone, or from a network
     stream that has sound; an ``http://`` camera sends MJPEG, while ``media: http://…`` is any stream that FFmpeg reads.
     """
-    scheme = urlsplit(uri).scheme
+    scheme = _scheme(uri)
     if scheme in ("csi", "gst"):
         from edge_avsc.sources.gstreamer import GstreamerCamera
 
@@ -115,22 +119,22 @@ def open_live(
         from edge_avsc.sources.mjpeg import MjpegCamera
 
         return MjpegCamera(uri, clock=clock, wants=wants, picture_px=picture_px)
-    if scheme in ("test", "file") or os.path.exists(uri):
+    if scheme in ("test", "file") or os.path.isfile(uri):
         from edge_avsc.sources.paced import PacedRecording
 
         def opened(wanted: Callable[[int], bool]) -> Recording:
             return open_recording(uri, roles, wants=wanted, picture_px=picture_px)
 
         return PacedRecording(opened, clock, wants)
+    if fault := _mistake(uri, roles):
+        raise ConfigError(fault)
     if roles == SOUND:
         from edge_avsc.sources.microphone import Microphone
 
         return Microphone(uri, clock=clock)
-    if roles == PICTURES:
-        from edge_avsc.sources.camera import Camera
+    from edge_avsc.sources.camera import Camera
 
-        return Camera(uri, clock=clock, wants=wants, picture_px=picture_px)
-    raise ConfigError(f"'{uri}' does not hold both sound and pictures; name them apart, as audio and video.")
+    return Camera(uri, clock=clock, wants=wants, picture_px=picture_px)
 
 
 def list_devices() -> Iterator[str]:
@@ -146,6 +150,28 @@ def list_devices() -> Iterator[str]:
             continue
         yield f"{kind}:" if found else f"{kind}: none"
         yield from (f"  {uri:40} {description}" for uri, description in found)
+
+
+def _scheme(uri: str) -> str:
+    try:
+        return urlsplit(uri).scheme
+    except ValueError:  # what follows is no address; whoever opens it says so
+        return uri.partition(":")[0].lower()
+
+
+def _mistake(uri: str, roles: frozenset[Role]) -> str | None:
+    """Return what is wrong with a *uri* that can be neither a device nor a recording, if that can be told from it."""
+    scheme, separator, _ = uri.partition("://")
+    if separator and scheme not in SCHEMES:
+        known = ", ".join(f"{name}://" for name in SCHEMES)
+        return f"'{without_secrets(uri)}' begins with none of {known}.{nearest(scheme, SCHEMES)}"
+    if uri.startswith("/dev/") and roles >= PICTURES:
+        return f"'{uri}' is a device; name it as video, and write it like v4l2:///dev/video0."
+    if not separator and (uri.startswith(("/", "./", "../")) or os.path.splitext(uri)[1].lower() in RECORDED):
+        return f"There is no file '{uri}'; check the name, or see 'edge-avsc devices' for what else can be named."
+    if roles == SOUND | PICTURES:
+        return f"'{uri}' does not hold both sound and pictures; name them apart, as audio and video."
+    return None
 
 
 def _path(uri: str) -> str:
