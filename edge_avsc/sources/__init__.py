@@ -119,7 +119,7 @@ def open_live(
         from edge_avsc.sources.mjpeg import MjpegCamera
 
         return MjpegCamera(uri, clock=clock, wants=wants, picture_px=picture_px)
-    if scheme in ("test", "file") or os.path.isfile(uri):
+    if scheme in ("test", "file") or (os.path.exists(uri) and not uri.startswith("/dev/")):
         from edge_avsc.sources.paced import PacedRecording
 
         def opened(wanted: Callable[[int], bool]) -> Recording:
