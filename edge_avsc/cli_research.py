@@ -48,7 +48,9 @@ def add_evaluate(
         help="begins the names of submissions (default: the bundle's name)",
     )
     evaluate.add_argument(
-        "--check", action="store_true", help="score nothing: look for files that are missing or cut, and for leaks"
+        "--check",
+        action="store_true",
+        help="score nothing: look for files that are missing or cut, for labels that the model lacks, and for leaks",
     )
     _add_stream(evaluate)
 

@@ -161,10 +161,13 @@ def _evaluate(args: argparse.Namespace) -> int:
     dataset = read_dataset(args.dataset, args.split, train=args.train, labels_from_names=args.labels_from_names)
     print(f"{dataset.split}: {len(dataset.rows)} clips", flush=True)
     if args.check:
+        from edge_avsc.bundle import read_bundle
         from edge_avsc.evaluation.flaws import check
+        from edge_avsc.model import find_bundle
 
+        labels = read_bundle(find_bundle((args.model or ["avsc-lite"])[0])).labels
         flaws = -1  # the last line only counts them
-        for line in check(dataset, sys.stderr):
+        for line in check(dataset, sys.stderr, labels):
             print(line, flush=True)
             flaws += 1
         return ConfigError.exit_code if flaws else 0

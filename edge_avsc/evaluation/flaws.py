@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from edge_avsc.errors import ConfigError
+from edge_avsc.errors import ConfigError, nearest
 from edge_avsc.evaluation.datasets import Dataset, Row
 from edge_avsc.evaluation.progress import shown
 from edge_avsc.sources.media_extent import Extent, extent
@@ -30,13 +30,13 @@ class Flaw:
     detail: str
 
 
-def check(dataset: Dataset, stream: TextIO) -> Iterator[str]:
+def check(dataset: Dataset, stream: TextIO, labels: Sequence[str]) -> Iterator[str]:
     """Yield what is wrong with the files of a list and with the list; progress is shown on *stream*.
 
-    The last line counts all flaws by kind; there is only that one where there are none.
+    labels: those that the model knows. The last line counts all flaws by kind, and is the only one where there is none.
     """
     counts: Counter[str] = Counter()
-    for flaw in flaws(dataset, stream):
+    for flaw in flaws(dataset, stream, labels):
         counts[flaw.kind] += 1
         if counts[flaw.kind] <= _TOLD:
             yield flaw.detail
@@ -46,13 +46,14 @@ def check(dataset: Dataset, stream: TextIO) -> Iterator[str]:
     yield f"{len(dataset.rows)} clips checked: {found or 'nothing is wrong'}."
 
 
-def flaws(dataset: Dataset, stream: TextIO) -> Iterator[Flaw]:
+def flaws(dataset: Dataset, stream: TextIO, labels: Sequence[str]) -> Iterator[Flaw]:
     """Yield every flaw: those of the clips in the order of the list, then those of the list."""
     found = ((row, list(_of_clip(row))) for row in dataset.rows)
     for _, of_clip in shown(found, len(dataset.rows), "check", stream):
         yield from of_clip
     for name in dataset.repeated:
         yield Flaw("repeated", f"{dataset.split} names {name} more than once; it is scored once.")
+    yield from _of_labels(dataset, labels)
     yield from _leaks(dataset)
 
 
@@ -86,6 +87,15 @@ def _cut(path: str, found: Extent) -> str:
     if found.stated_ns is not None and not found.cut:
         promised = f"its header promises {found.stated_ns / NS_PER_S:.2f} s"
     return f"{path} is cut short: it ends at {found.found_ns / NS_PER_S:.2f} s, but {promised}; copy it again."
+
+
+def _of_labels(dataset: Dataset, labels: Sequence[str]) -> Iterator[Flaw]:
+    for row in dataset.rows:
+        if row.scene_label is None and any(other.scene_label for other in dataset.rows):
+            yield Flaw("without a label", f"{row.name} has no scene_label, others have; label all clips or none.")
+        if row.scene_label is not None and row.scene_label not in labels:
+            near = nearest(row.scene_label, labels)
+            yield Flaw("of an unknown label", f"{row.name} is labelled '{row.scene_label}', which is unknown.{near}")
 
 
 def _leaks(dataset: Dataset) -> Iterator[Flaw]:

@@ -9,6 +9,7 @@ import pytest
 from edge_avsc.cli import main
 from edge_avsc.evaluation.datasets import read_dataset
 from edge_avsc.evaluation.flaws import flaws
+from edge_avsc.training.classes import LABELS
 from evaluation.tau_folder import CLIPS, write_list
 from recordings import Sound, write_recording
 
@@ -19,7 +20,7 @@ def dataset(tau: Path, tmp_path: Path) -> Path:
 
 
 def kinds(dataset: Path) -> list[str]:
-    return [flaw.kind for flaw in flaws(read_dataset(dataset), io.StringIO())]
+    return [flaw.kind for flaw in flaws(read_dataset(dataset), io.StringIO(), LABELS)]
 
 
 def cut(path: Path, share: float) -> None:
@@ -68,10 +69,24 @@ def test_a_file_of_both_modalities_is_told_once(kind: str, tmp_path: Path) -> No
     assert kinds(tmp_path) == [kind]
 
 
+def test_labels_that_the_model_lacks_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labelled = {"a.wav": "bus", "b.wav": "tramm", "c.wav": "bus,tram"}
+    for name in labelled:
+        write_recording(tmp_path / name, 2.0, pictures=None)
+    write_list(tmp_path, [f"{name}\t\t{label}" for name, label in labelled.items()])
+    assert kinds(tmp_path) == ["of an unknown label"] * 2
+    assert main(["evaluate", str(tmp_path), "--check"]) == 2
+    said = capsys.readouterr().out
+    assert "b.wav is labelled 'tramm', which is unknown. Did you mean 'tram'?" in said
+    assert "3 clips checked: 2 of an unknown label." in said
+    write_list(tmp_path, ["a.wav\t\tbus", "b.wav\t\t"])
+    assert kinds(tmp_path) == ["without a label"]
+
+
 def test_leaks_and_repeats(dataset: Path) -> None:
     rows = [f"audio/{name}.wav\t\t{label}" for name, label in CLIPS]
     write_list(dataset, [*rows, rows[0]])
     write_list(dataset, ["audio/park-lyon-3-99.wav\t\tpark", "audio/park-oslo-3-99.wav\t\tpark"], "fold1_train")
-    found = list(flaws(read_dataset(dataset), io.StringIO()))
+    found = list(flaws(read_dataset(dataset), io.StringIO(), LABELS))
     assert [flaw.kind for flaw in found] == ["repeated", "leaking"]
     assert "lyon-3 (1 clips)" in found[1].detail

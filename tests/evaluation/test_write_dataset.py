@@ -9,6 +9,7 @@ from edge_avsc.evaluation.datasets import read_dataset
 from edge_avsc.evaluation.flaws import flaws
 from edge_avsc.evaluation.scoring import ClipScorer
 from edge_avsc.model import SceneModel
+from edge_avsc.training.classes import LABELS
 from taken import tool
 
 
@@ -19,7 +20,7 @@ def test_it_writes_whole_clips_of_four_classes(tmp_path: Path, tiny_model: Scene
     assert len(dataset.rows) == 18
     assert len({row.scene_label for row in dataset.rows}) == 4
     assert len({row.location for row in dataset.rows}) == 4 + 2
-    assert list(flaws(dataset, io.StringIO())) == []
+    assert list(flaws(dataset, io.StringIO(), LABELS)) == []
     scores = [ClipScorer(tiny_model).score(row).windows for row in dataset.rows[:8]]
     assert {len(windows) for windows in scores} == {2}
     # The four that are drawn differ; what comes after are the same again, under other names.
