@@ -213,8 +213,10 @@ def read_bundle(folder: Path) -> Bundle:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the top level"
-        problem = first["msg"].removeprefix("Value error, ")
-        raise ModelError(f"{path}: {where}: {problem}; restore the bundle.") from error
+        problem = f"{where}: {first['msg'].removeprefix('Value error, ')}"
+        if first["type"] == "model_type" and not first["loc"]:
+            problem = "it holds no keys and values"
+        raise ModelError(f"{path}: {problem}; restore the bundle.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         # A date such as 2026-13-45 is a bare ValueError.
         raise ModelError(f"{path} is not valid YAML ({' '.join(str(error).split())}); restore the bundle.") from error

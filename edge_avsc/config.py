@@ -174,7 +174,7 @@ def hop_ns(hop_s: float) -> int:
     """Return a hop in nanoseconds; ConfigError unless it is a multiple of 0.05 s from 0.05 to 60."""
     steps = round(hop_s * 1e9 / HOP_STEP_NS) if 0.0 < hop_s < 61.0 else 0
     if not 1 <= steps <= 1200 or abs(hop_s * 1e9 - steps * HOP_STEP_NS) > 1.0:
-        raise ConfigError(f"The hop is {hop_s:g} s; it must be a multiple of 0.05 s from 0.05 to 60.")
+        raise ConfigError(f"The hop is {hop_s} s; it must be a multiple of 0.05 s from 0.05 to 60.")
     return steps * HOP_STEP_NS
 
 

@@ -61,7 +61,11 @@ def _scored(model: Scorer, inputs: dict[str, NDArray[float32]]) -> NDArray[float
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with path.open("rb") as file, np.load(file) as arrays:
-            return dict(arrays)
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("it is no archive of arrays")
+            file.seek(0)
+            with np.load(file) as arrays:
+                return dict(arrays)
     except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
         raise ModelError(f"{path} cannot be read ({error}); restore the bundle.") from error

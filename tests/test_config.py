@@ -145,6 +145,7 @@ WRONG = {
     "hop_s: 0.01": "hop_s is 0.01; it must be greater than or equal to 0.05",
     "hop_s: 61": "hop_s is 61; it must be less than or equal to 60",
     "hop_s: 0.07": "The hop is 0.07 s; it must be a multiple of 0.05 s from 0.05 to 60",
+    "hop_s: 0.5000001": "The hop is 0.5000001 s; it must be",
     "provider: gpu": "provider.0 is \"gpu\"; it must be 'cpu', 'cuda', 'tensorrt' or 'openvino'",
     "provider: [tensorrt, gpu]": "provider.1 is \"gpu\"; it must be 'cpu', 'cuda', 'tensorrt' or 'openvino'",
     "provider: [tensort, cpu]": "'tensorrt' or 'openvino'. Did you mean 'tensorrt'?",

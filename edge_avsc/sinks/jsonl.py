@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -120,8 +121,12 @@ class JsonlSink:
 def _opened(path: Path, append: bool) -> int:
     ours = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
     try:
-        # A pipe is opened for writing only: with a reading end of our own we would never see that its reader left.
-        fd = os.open(path, ours if path.is_file() or not path.exists() else os.O_WRONLY, 0o666)
+        # A pipe is opened for writing only: with a reading end of our own we would never see that its reader left. Nor
+        # is a reader waited for, since nothing could end that.
+        pipe = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)
+        fd = os.open(path, ours if path.is_file() or not path.exists() else pipe, 0o666)
+        if path.is_fifo():
+            os.set_blocking(fd, True)
     except (OSError, ValueError) as error:
         raise _open_failure(error, path) from error
     if stat.S_ISREG(os.fstat(fd).st_mode) and os.fstat(fd).st_size:
@@ -138,6 +143,8 @@ def _opened(path: Path, append: bool) -> int:
 def _open_failure(error: OSError | ValueError, path: Path) -> ConfigError:
     if isinstance(error, ValueError):  # a NUL
         return ConfigError(f"{str(path)!r} is no name of a file; name another one for the JSON lines.")
+    if error.errno == errno.ENXIO:
+        return ConfigError(f"Nobody reads {path}; start its reader first.")
     if isinstance(error, FileNotFoundError):
         return ConfigError(f"{path} cannot be written: the folder {path.parent} does not exist; create it.")
     if isinstance(error, IsADirectoryError):

@@ -206,6 +206,13 @@ def test_a_reader_that_left_a_named_pipe_is_told(tmp_path: Path, make_estimate: 
             sink.write(make_estimate())
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_a_pipe_that_nobody_reads_is_told_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match=r"^Nobody reads .*pipe; start its reader first\.$"):
+        JsonlSink(tmp_path / "pipe", append=True, timed=False)
+
+
 def test_a_dash_is_the_standard_output() -> None:
     program = """
 from edge_avsc.sinks.jsonl import JsonlSink
