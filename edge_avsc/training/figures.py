@@ -27,15 +27,15 @@ def accuracies(said: Answers, fitted: Fitted, trials: Trials, material: Material
     pairs = {state: measure.on_pairs(words, labels) for state, words in said["class_pairs_kept_out"].items()}
     return {
         "miniplaces_val": measure.on_pictures(said["miniplaces_val"]["v"], material.val_pictures),
-        "tau_sound": _on_tau(said["tau_sound"], trials.sound),
-        "tau_joint": _on_tau(said["tau_joint"], trials.joint),
+        "tau_sound": _on_tau(said["tau_sound"], trials.sound, fitted.threshold),
+        "tau_joint": _on_tau(said["tau_joint"], trials.joint, fitted.threshold),
         "class_pairs_kept_out": {"pairs": len(labels), **pairs},
         "kept_out_sound": _kept_out_sound(said["kept_out_sound"]["a"], material.kept_out, fitted.threshold),
         "none_of_ours": _none_of_ours(said["miniplaces_val"]["v"], material, fitted.threshold),
     }
 
 
-def _on_tau(said: dict[str, Words], windows: Windows) -> dict[str, Any]:
+def _on_tau(said: dict[str, Words], windows: Windows, threshold: float) -> dict[str, Any]:
     locations = np.array([location_of(name) for name in windows.names])[windows.clips]
     others = windows.labels != LABELS.index("street_traffic")
     result: dict[str, Any] = {
@@ -44,7 +44,7 @@ def _on_tau(said: dict[str, Words], windows: Windows) -> dict[str, Any]:
         "locations": len(np.unique(locations)),
     }
     for state, words in said.items():
-        result[state] = measure.on_windows(words, windows.labels, windows.clips, locations)
+        result[state] = measure.on_windows(words, windows.labels, windows.clips, locations, threshold)
         if others.any():
             called = words.labels[others] == LABELS.index("street_traffic")
             result[state]["others_called_street_traffic"] = rounded(called.mean())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy import float64
+from numpy import bool_, float64
 from numpy.typing import NDArray
 
 from edge_avsc.training import experts, pairs
@@ -38,6 +38,11 @@ class Material:
     picture_priors: list[float]
     val_pictures: Pictures
 
+    def lent(self) -> NDArray[bool_]:
+        """Return which strange views are fitted on, ``[n]``: those of every second recording. The rest judges."""
+        names = np.array(self.kept_out.names)[self.strange.seconds]
+        return np.asarray(np.unique(names, return_inverse=True)[1] % 2 == 0)
+
 
 @dataclass(frozen=True)
 class Known:
@@ -58,7 +63,7 @@ class Known:
 @dataclass(frozen=True)
 class Fitted:
     """A head, what its two fusions were worth, the temperature of each state of the modalities, the threshold for
-    "none of ours", and pairs of a class, of unlabelled sound, which nothing here was fitted on.
+    "none of ours", and pairs of a class, of unlabelled sound, whose sound nothing here was fitted on.
     """
 
     head: FusionHead
@@ -74,8 +79,8 @@ def fit_head(sound: Any, image: Any, known: Known, material: Material, seed: int
     temperature = unseen.temperature()
     head = FusionHead(experts.make_experts(sound, known.prior, temperature, image, known.seconds, material))
     labelled = pairs.class_pairs(material.val_pictures, np.eye(len(LABELS))[unseen.labels], seed)
-    taught = softmax(material.strange.maps.astype(float64).mean((2, 3)))
-    others = pairs.class_pairs(material.val_pictures, taught, seed)
+    taught, lent = softmax(material.strange.maps.astype(float64).mean((2, 3))), material.lent()[:, None]
+    others, lenders = (pairs.class_pairs(material.val_pictures, taught * of, seed) for of in (~lent, lent))
     fitted, judged = (
         pairs.Heard(of, *experts.words(head, logits[of.sounds], seen[of.pictures]))
         for of, logits in ((labelled, unseen.logits), (others, known.strange))
@@ -83,12 +88,16 @@ def fit_head(sound: Any, image: Any, known: Known, material: Material, seed: int
     verdict = pairs.judge_fusions(fitted, judged)
     if verdict.trained_is_better:
         head.mix(verdict.weight, verdict.bias)
-    said = {"av": head.mixed(fitted.sound, fitted.picture), "a": fitted.sound, "v": fitted.picture}
+    said = {"av": head.mixed(fitted.sound, fitted.picture), "v": fitted.picture}
+    temperatures = {state: best_temperature(logits, labelled.labels) for state, logits in said.items()}
+    # A few recordings know too little of how far sound alone can be trusted: as many lent views help them.
+    alone = np.concatenate([fitted.sound, experts.words(head, known.strange[lenders.sounds], seen[:1])[0]])
+    temperatures["a"] = best_temperature(alone, np.concatenate([labelled.labels, lenders.labels]))
     ours = material.val_pictures.groups != NONE
     return Fitted(
         head,
         verdict,
-        {state: round(best_temperature(logits, labelled.labels), 3) for state, logits in said.items()},
+        {state: round(temperatures[state], 3) for state in ("av", "a", "v")},
         experts.alarm_threshold(head, seen[ours], FALSE_ALARMS),
         others,
     )

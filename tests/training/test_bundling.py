@@ -56,7 +56,7 @@ def windows(names: list[str], with_pictures: bool) -> Windows:
 
 
 def taught(n: int) -> TaughtSeconds:
-    names = ["Rooster_1" if i % 3 == 0 else "street" for i in range(n)]
+    names = [f"Rooster_{i}" if i % 3 == 0 else f"street_{i}" for i in range(n)]
     return TaughtSeconds(columns(n), RANDOM.standard_normal((n, 10), np.float32), names)
 
 
@@ -69,7 +69,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         columns(views).astype(np.float16),
         RANDOM.standard_normal((views, 10, 5, 8)).astype(np.float16),
         np.zeros((views, 7, 5, 8), np.float16),
-        np.zeros(views, np.int64),
+        np.arange(views) % 30,
     )
     field = Field(strange, np.arange(views) % len(LABELS), np.arange(views) % FOLDS)
     sound = windows([f"{label}-city-{i}-1" for i, label in enumerate(LABELS)], False)

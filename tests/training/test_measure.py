@@ -11,6 +11,7 @@ from edge_avsc.training.measure import (
     auroc,
     calibration_error,
     confusion,
+    on_pairs,
     on_windows,
     reliability,
 )
@@ -61,16 +62,31 @@ def test_exports_are_apart_by_flips_and_divergence() -> None:
 
 def test_intervals_draw_whole_locations_and_count_each_window_alike() -> None:
     said, labels = words([0] * 100, 0.7), np.array([0] * 50 + [1] * 50)
-    narrow = on_windows(said, labels, np.arange(100), np.arange(100))["accuracy_95"]
+    narrow = on_windows(said, labels, np.arange(100), np.arange(100), 0.5)["accuracy_95"]
     assert 0.3 < narrow[0] < 0.5 < narrow[1] < 0.7
-    wide = on_windows(said, labels, np.arange(100), np.repeat([0, 1], 50))
+    wide = on_windows(said, labels, np.arange(100), np.repeat([0, 1], 50), 0.5)
     assert wide["accuracy_95"] == [0.0, 1.0]
     assert wide["log_loss_95"] == [pytest.approx(-np.log(0.7), abs=1e-4), pytest.approx(-np.log(0.3 / 9), abs=1e-4)]
 
 
 def test_windows_are_scored_by_window_and_by_recording() -> None:
     said, labels = words([0, 0, 1, 1, 1, 0], 0.7), np.array([0, 0, 0, 1, 1, 1])
-    scores = on_windows(said, labels, np.array([0, 0, 0, 1, 1, 1]), np.array(["here"] * 3 + ["there"] * 3))
+    scores = on_windows(said, labels, np.array([0, 0, 0, 1, 1, 1]), np.array(["here"] * 3 + ["there"] * 3), 0.5)
     assert scores["accuracy"] == pytest.approx(4 / 6, abs=1e-3)
     assert scores["recordings_right"] == 1.0
     assert scores["recall"] == {"airport": pytest.approx(2 / 3, abs=1e-3), "bus": pytest.approx(2 / 3, abs=1e-3)}
+
+
+def test_none_of_ours_counts_from_its_threshold_on() -> None:
+    said, labels = words([0, 0, 0, 0], 0.7), np.zeros(4, np.int64)
+    said = Words(said.probabilities, np.log(np.array([0.3, 0.7, 0.85, 0.95]) / np.array([0.7, 0.3, 0.15, 0.05])))
+    places = np.zeros(4, np.int64)
+    called = [on_windows(said, labels, places, places, threshold)["called_none_of_ours"] for threshold in (0.5, 0.8)]
+    assert called == [0.75, 0.5]
+
+
+def test_classes_count_alike_in_the_means_of_classes() -> None:
+    scores = on_pairs(words([0] * 9 + [0], 0.7), np.array([0] * 9 + [1]))
+    assert scores["accuracy"] == 0.9
+    assert scores["macro_accuracy"] == 0.5
+    assert scores["macro_log_loss"] == pytest.approx(-(np.log(0.7) + np.log(0.3 / 9)) / 2, abs=1e-4)
