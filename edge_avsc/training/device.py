@@ -16,10 +16,10 @@ DEVICE = "cuda" if HAS_GPU else "cpu"
 BATCHES_AT_ONCE, RATE_FACTOR = (4, 2.0) if HAS_GPU else (1, 1.0)
 
 
-# A CPU that multiplies tiles (AMX) learns from sound twice as fast in bfloat16; any other would be slower. An older
-# PyTorch does not know what its CPU can do.
+# A CPU that multiplies in bfloat16 learns nearly twice as fast in it (AVX-512: 1162 instead of 687 views of sound a
+# second, 100 instead of 63 pictures); any other would be slower. An older PyTorch does not know what its CPU can do.
 CPU_FEATURES: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-HAS_BFLOAT16 = HAS_GPU or bool(CPU_FEATURES.get("amx_bf16"))
+HAS_BFLOAT16 = HAS_GPU or bool(CPU_FEATURES.get("amx_bf16") or CPU_FEATURES.get("avx512_bf16"))
 
 
 def half_precision() -> Any:

@@ -4,7 +4,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from edge_avsc.training.device import DEVICE, half_precision
+from edge_avsc.training.device import DEVICE, HAS_BFLOAT16, half_precision
 
 
 def test_what_is_learnt_in_half_precision_is_nearly_what_is_learnt_in_float() -> None:
@@ -13,6 +13,7 @@ def test_what_is_learnt_in_half_precision_is_nearly_what_is_learnt_in_float() ->
     exact = layer(x).square().mean()
     with half_precision():
         said = layer(x)
+    assert said.dtype == (torch.bfloat16 if HAS_BFLOAT16 else torch.float32)
     said.float().square().mean().backward()
     torch.testing.assert_close(said.float(), layer(x), rtol=0.05, atol=0.02)
     assert layer.weight.grad.dtype == torch.float32
