@@ -34,3 +34,20 @@ def test_a_seed_fixes_it_and_another_changes_it() -> None:
 def test_a_label_of_one_location_is_told() -> None:
     with pytest.raises(ConfigError, match=r"'tram'.*one location"):
         split_by_location([*ROWS, row("tram", "city-99", 0)], 0.1, 1)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_labels_that_share_locations_all_have_some_to_train_on(seed: int) -> None:
+    shared = [(place, label) for place in range(6) for label in ("bus", "tram") if (place + len(label)) % 3]
+    rows = [row(label, f"city-{place}", n) for n, (place, label) in enumerate(shared * 3)]
+    rows += [row("park", f"city-{place}", 99) for place in (0, 1)]
+    train, validation = split_by_location(rows, 0.5, seed)
+    for part in (train, validation):
+        assert {one.scene_label for one in part} == {"bus", "tram", "park"}
+
+
+def test_a_label_whose_locations_others_need_is_told() -> None:
+    pairs = {"bus": (1, 2), "park": (1, 3), "tram": (2, 3)}
+    rows = [row(label, f"city-{place}", place) for label, of in pairs.items() for place in of]
+    with pytest.raises(ConfigError, match=r"Each location of '\w+' is the last .*; record another one"):
+        split_by_location(rows, 0.3, seed=1)
