@@ -43,4 +43,5 @@ def test_a_path_that_is_not_there_is_told_in_one_sentence(command: str) -> None:
 
 def test_a_folder_without_the_data_is_told_before_training_begins() -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed; 'pip install torch' lets this test run")
-    assert "There is no folder nowhere" in said("train_avsc_lite", "--data", "nowhere")
+    assert "nowhere has no folder 'images'" in said("train_avsc_lite", "--data", "nowhere")
+    assert "name it by --from-bundle" in said("train_avsc_lite", "--picture-runs", "0")

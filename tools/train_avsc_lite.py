@@ -12,7 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edge_avsc.training.avsc_lite import LONG, SHORT, Workshop
+from ending import end
+
+from edge_avsc.errors import ConfigError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 HALVES = (("pictures",), ("lessons", "sound", "adapt"))
@@ -36,10 +38,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="other draws; to learn on from a bundle with views that it never saw")
     parser.add_argument("--from-bundle", type=Path, help="an earlier bundle whose pictures are learnt on from")
     given = parser.parse_args()
-    if not given.data.is_dir():
-        parser.error(f"There is no folder {given.data}; name the one that the bundle's card describes by --data.")
-    if given.steps is None:
-        _side_by_side()
+    if given.picture_runs == 0 and given.from_bundle is None:
+        parser.error("--picture-runs 0 takes the pictures from a bundle: name it by --from-bundle.")
+    try:
+        # After the arguments are understood, since PyTorch takes its time and may be missing.
+        from edge_avsc.training.avsc_lite import LONG, SHORT, Workshop
+    except ImportError as error:
+        raise ConfigError(f"{error}; install what training needs with \"pip install -e '.[train]'\".") from error
     plan = (LONG if given.long else SHORT).within(
         picture_runs=given.picture_runs,
         picture_minutes=given.picture_minutes,
@@ -48,6 +53,8 @@ def main() -> None:
         seed=given.seed,
     )
     workshop = Workshop(given.data, given.work, plan, tuple(given.more_sound), given.from_bundle)
+    if given.steps is None:
+        _side_by_side()
     for step in given.steps or ("bundle",):
         if step == "bundle":
             workshop.bundle(given.out, _commit())
@@ -71,4 +78,4 @@ def _commit() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    end(main)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy import float64, int64
 from numpy.typing import NDArray
 
 from edge_avsc.bundle import read_bundle
+from edge_avsc.errors import ConfigError
 from edge_avsc.training import experts, pictures, sounds
 from edge_avsc.training.bundling import Ingredients, write_bundle
 from edge_avsc.training.classes import LABELS
@@ -57,6 +59,10 @@ class Plan:
         return replace(self, **{name: value for name, value in given.items() if value is not None})
 
 
+FOLDERS = ("images", "teachers", "ambience", "tau", "clips")
+STEPS = ("pictures", "lessons", "sound", "adapt")
+"""The steps before the bundle, in their order; methods of Workshop."""
+
 SHORT = Plan()
 LONG = Plan(
     picture_runs=4,
@@ -75,16 +81,38 @@ class Workshop:
 
     data: the folder of recordings, pictures and teachers. work: where results between steps are kept.
     more_sound: further folders of unlabelled sound. earlier: a bundle whose pictures are learnt on from, if not anew.
+    Raises ConfigError where *data* lacks a folder, and where *work* holds what was made of something else.
     """
 
     def __init__(
         self, data: Path, work: Path, plan: Plan, more_sound: tuple[Path, ...] = (), earlier: Path | None = None
     ) -> None:
         self.data, self.work, self.plan, self.more_sound, self.earlier = data, work, plan, more_sound, earlier
+        missing = [name for name in FOLDERS if not (data / name).is_dir()]
+        if missing:
+            raise ConfigError(
+                f"{data} has no folder '{missing[0]}'; avsc-lite is made of the folder that models/avsc-lite's card "
+                "describes, no TAU dataset."
+            )
         work.mkdir(parents=True, exist_ok=True)
+        self._check_work()
         # One thread each: two runs side by side then use two cores, and results do not depend on the machine's number.
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
+
+    def _check_work(self) -> None:
+        """Refuse a work folder whose results this run would not come to."""
+        folders = [self.data, *self.more_sound, *([self.earlier] if self.earlier else [])]
+        now = {"seed": self.plan.seed, "made of": [str(folder.resolve()) for folder in folders]}
+        path = self.work / "made_of.json"
+        if not path.is_file():
+            path.write_text(json.dumps(now), encoding="utf-8")
+        was = json.loads(path.read_text(encoding="utf-8"))
+        if was != now:
+            raise ConfigError(
+                f"{self.work} holds what was made with seed {was['seed']} of {', '.join(was['made of'])}; "
+                "name another folder for this run, or remove it."
+            )
 
     @cached_property
     def train_pictures(self) -> Pictures:
@@ -223,6 +251,7 @@ class Workshop:
             training=self._training(),
             commit=commit,
             seed=self.plan.seed,
+            more_sound=tuple(folder.name for folder in self.more_sound),
         )
         write_bundle(ingredients, self.work / "export", out)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 
+from edge_avsc.bundle import read_bundle
 from edge_avsc.errors import ConfigError, nearest
 from edge_avsc.evaluation.compare import compare_files
 from edge_avsc.evaluation.datasets import read_dataset
@@ -18,21 +20,26 @@ from edge_avsc.training.recipes.train import Place, train
 def vote(recipe: Vote, place: Place, *, reduced: bool) -> Iterator[str]:
     """Train the members that are not there yet, evaluate them, and compare: alone, as a vote, as ensembles.
 
-    The dataset's evaluation list must have labels. Yields the tables that ``compare`` prints.
+    The dataset's evaluation list must have labels. Yields the tables that ``compare`` prints. A member's bundle that is
+    there already must be of its recipe and of that dataset: ConfigError otherwise.
     """
+    dataset = read_dataset(place.dataset)
+    if not dataset.labelled:
+        raise ConfigError(f"{dataset.split} has clips without a label, by which the members could not be compared.")
     for name in recipe.vote_of:
         folder = place.out / name
         member = read_recipe(name, reduced=reduced)
         if not isinstance(member, Recipe):
             raise ConfigError(f"{recipe.name} votes with {name}, which is no recipe of one network; take it out.")
         if (folder / "bundle.yaml").is_file():
+            _check_member(folder, member, place)
             yield f"{name} is trained already: {folder}"
         else:
-            yield from train(member, replace(place, out=folder, cache=place.out / "features"))
+            yield from train(member, replace(place, out=folder))
     folders = [str(place.out / name) for name in recipe.vote_of]
     systems = open_systems(folders, None)
     scores = place.out / "evaluation"
-    yield from evaluate(read_dataset(place.dataset), systems, scores, place.jobs)
+    yield from evaluate(dataset, systems, scores, place.jobs)
     told = StringIO()
     compare_files(
         [str(scores / f"{system.label}.output.csv") for system in systems],
@@ -43,19 +50,23 @@ def vote(recipe: Vote, place: Place, *, reduced: bool) -> Iterator[str]:
     yield told.getvalue().rstrip("\n")
 
 
+def _check_member(folder: Path, member: Recipe, place: Place) -> None:
+    bundle = read_bundle(folder)
+    learnt = any(data.startswith(f"{place.dataset.resolve().name}: ") for data in bundle.provenance.data)
+    if bundle.name != member.name or not learnt:
+        raise ConfigError(
+            f"{folder} holds {bundle.name}, not {member.name} trained on {place.dataset}; remove it, or give --out "
+            "another folder."
+        )
+
+
 def avsc_lite(recipe: ProjectPlan, place: Place) -> Iterator[str]:
     """Run the steps that make ``models/avsc-lite``; the dataset is the folder that its card describes."""
     from edge_avsc import __version__
-    from edge_avsc.training.avsc_lite import Plan, Workshop
+    from edge_avsc.training.avsc_lite import STEPS, Plan, Workshop
 
-    missing = [name for name in ("images", "teachers", "ambience", "tau") if not (place.dataset / name).is_dir()]
-    if missing:
-        raise ConfigError(
-            f"{place.dataset} has no folder '{missing[0]}'; avsc-lite is made of the folder that models/avsc-lite's "
-            "card describes, no TAU dataset."
-        )
     usual = Plan()
-    for known, given, what in ((vars(usual), recipe.plan, "plan"), (vars(Workshop), recipe.steps, "steps")):
+    for known, given, what in ((vars(usual), recipe.plan, "plan"), (STEPS, recipe.steps, "steps")):
         for name in given:
             if name not in known:
                 raise ConfigError(f"{recipe.name}: {what} has '{name}', which there is not.{nearest(name, known)}")

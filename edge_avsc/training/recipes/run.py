@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def run(args: argparse.Namespace) -> Iterator[str]:
     """Do what the command line asks for; yield what a person should know."""
     from edge_avsc.training.recipes.reading import read_recipe, recipe_files
-    from edge_avsc.training.recipes.settings import OwnScenes
+    from edge_avsc.training.recipes.settings import OwnScenes, ProjectPlan
 
     if args.recipe == "list":
         for name, path in recipe_files().items():
@@ -36,6 +36,9 @@ def run(args: argparse.Namespace) -> Iterator[str]:
         raise ConfigError(
             f"There is no dataset folder {args.dataset}; name the one that {recipe.name} is to be trained on."
         )
+    own_data = isinstance(recipe, ProjectPlan)
+    if own_data and (args.train or args.cache or args.from_scratch):
+        raise ConfigError(f"--train, --cache and --from-scratch are not for {recipe.name}; leave them out.")
     _need_torch()
     from edge_avsc.evaluation.evaluate import default_jobs
     from edge_avsc.training.recipes.programs import avsc_lite, vote
@@ -59,7 +62,13 @@ def run(args: argparse.Namespace) -> Iterator[str]:
         else:
             yield from avsc_lite(recipe, place)
     except OSError as error:
-        raise ConfigError(f"{out} cannot be written ({error.strerror or error}); give --out another folder.") from error
+        raise ConfigError(_trouble(error, out)) from error
+
+
+def _trouble(error: OSError, out: Path) -> str:
+    if error.filename is not None and not Path(error.filename).is_relative_to(out):
+        return f"{error.filename} cannot be used ({error.strerror}); check its name and permissions."
+    return f"{out} cannot be written ({error.strerror or error}); give --out another folder."
 
 
 def _need_torch() -> None:

@@ -219,3 +219,34 @@ def test_avsc_lites_recipe_names_what_there_is_to_do(tmp_path: Path, capsys: pyt
     recipe.write_text(yaml.safe_dump(raw))
     assert train(recipe, data, tmp_path / "out") == 2
     assert "plan has 'picture_minute', which there is not. Did you mean 'picture_minutes'?" in capsys.readouterr().err
+    raw |= {"plan": {}, "steps": ["pictures", "labelled"]}
+    recipe.write_text(yaml.safe_dump(raw))
+    assert train(recipe, data, tmp_path / "out") == 2
+    assert "steps has 'labelled', which there is not." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [("--from-scratch",), ("--cache", "kept"), ("--train", "some.csv")])
+def test_what_avsc_lites_recipe_does_not_heed_is_refused(
+    option: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("avsc-lite", tmp_path, tmp_path / "out", *option) == 2
+    assert "--train, --cache and --from-scratch are not for avsc-lite; leave them out." in capsys.readouterr().err
+
+
+def test_a_vote_is_refused_before_anything_is_trained(
+    trained: Path, ten_scenes: Path, tiny_recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where its clips could not be compared, and where a member's folder holds something else."""
+    vote, out = tmp_path / "vote.yaml", tmp_path / "out"
+    vote.write_text(yaml.safe_dump({"name": "vote", "note": "Two.", "vote_of": ["baseline-openl3", "hou-ugent-4"]}))
+    shutil.copytree(trained, out / "baseline-openl3")
+    (out / "training").mkdir()
+    assert train(vote, ten_scenes, out) == 2
+    assert "baseline-openl3 holds tiny, not baseline-openl3 trained on" in capsys.readouterr().err
+    data = shutil.copytree(ten_scenes, tmp_path / "data")
+    for path in (data / "evaluation_setup").glob("*.csv"):
+        if path.name != "fold1_train.csv":
+            lines = path.read_text().splitlines()
+            path.write_text("\n".join([lines[0], *(line.rpartition("\t")[0] + "\t" for line in lines[1:])]) + "\n")
+    assert train(vote, data, tmp_path / "other") == 2
+    assert "has clips without a label, by which the members could not be compared" in capsys.readouterr().err
