@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ import yaml
 from numpy import float32
 from numpy.typing import NDArray
 
-from edge_avsc.bundle import read_bundle, sha256_of
+from edge_avsc.bundle import sha256_of
+from edge_avsc.errors import ConfigError
+from edge_avsc.model import SceneModel
 from edge_avsc.training import figures
 from edge_avsc.training.card import write_card
 from edge_avsc.training.classes import LABELS
@@ -21,6 +25,9 @@ from edge_avsc.training.folds import FOLDS
 from edge_avsc.training.golden import golden_inputs
 from edge_avsc.training.heads import Material
 from edge_avsc.training.inference import Graph, Trio, softmax
+from edge_avsc.training.own_scenes.embedding import Embeddings, nothing
+from edge_avsc.training.own_scenes.label_statistics import FILE as STATISTICS
+from edge_avsc.training.own_scenes.label_statistics import write_label_statistics
 from edge_avsc.training.provenance import provenance
 from edge_avsc.training.recordings import Clip
 from edge_avsc.training.running import on_stream
@@ -48,7 +55,8 @@ class Ingredients:
     """All that a bundle is made of.
 
     image: an ImageClassifier. audio: an AudioClassifier, taught on all recordings; fold_audios: those that learnt
-    nothing in each fold. training: what the card says about how much was trained.
+    nothing in each fold. training: what the card says about how much was trained. more_sound: names of further
+    folders of unlabelled sound.
     """
 
     image: Any
@@ -60,6 +68,7 @@ class Ingredients:
     training: dict[str, Any]
     commit: str
     seed: int
+    more_sound: tuple[str, ...] = ()
 
 
 def write_bundle(made: Ingredients, work: Path, out: Path) -> None:
@@ -97,12 +106,38 @@ def write_bundle(made: Ingredients, work: Path, out: Path) -> None:
         "temperature": whole[0].fitted.temperature,
         "unsure": {"score": "none_of_ours", "threshold": whole[0].fitted.threshold},
         "golden": golden,
-        "provenance": provenance(made.commit),
+        "provenance": provenance(made.commit, made.more_sound),
         "measured": measured,
     }
     text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True, width=120)
     (out / "bundle.yaml").write_text(text, encoding="utf-8")
-    write_card(read_bundle(out), out / "README.md")
+    _write_statistics(made.material, out)
+    write_card(out)
+
+
+def _write_statistics(material: Material, out: Path) -> None:
+    (out / STATISTICS).unlink(missing_ok=True)
+    # Labels that the head is sure of nowhere cannot be rehearsed; the card says so.
+    with contextlib.suppress(ConfigError):
+        write_label_statistics(model := SceneModel.load(out), _embedded(model, material))
+
+
+def _embedded(model: SceneModel, material: Material) -> Iterator[Embeddings]:
+    """Yield what the bundle that ships makes of each training picture, and of each recording of unlabelled sound."""
+    parts = model.bundle.graphs["cpu"]
+    pictures, seconds = material.train_pictures, material.seconds
+    no_sound, no_picture = (
+        nothing(parts.audio.outputs["audio_embedding"]),
+        nothing(parts.image.outputs["image_embedding"]),
+    )
+    for first in range(0, len(pictures.images), 64):
+        rows = np.arange(first, min(first + 64, len(pictures.images)))
+        for seen in model.encode_pictures(pictures.inputs(rows)):
+            yield Embeddings(no_sound[None], seen[None])
+    names = np.array(seconds.names)
+    for name in np.unique(names):
+        heard = np.stack([model.embed_sound(columns) for columns in seconds.log_mel[names == name]])
+        yield Embeddings(heard, np.tile(no_picture, (len(heard), 1)))
 
 
 def _folder(fold: int | None) -> str:

@@ -6,7 +6,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from edge_avsc.bundle import Bundle
+from edge_avsc.bundle import Bundle, read_bundle
+from edge_avsc.errors import ConfigError
+from edge_avsc.training.own_scenes.label_statistics import LEAST, read_label_statistics
 
 _CARD = """# avsc-lite
 
@@ -45,7 +47,8 @@ Accuracy and log-loss are means of all items; *classes alike* are means of the c
 - Running label by sound alone, on those recordings spliced into {stream_hours:.1f} h with {changes} changes of scene:
   right for {right:.0%} of the time, unsure for {unsure:.0%}; the right label comes {delay} after a change (median;
   never in {never:.0%} of them), and {false_changes:.0f} times an hour a wrong one does.
-- "None of ours": AUROC {auroc:.3f} on pictures; at {alarms:.1%} false alarms {found:.0%} of others are found.
+- "None of ours": AUROC {auroc:.3f} on pictures; at {alarms:.1%} false alarms {found:.0%} of others are found (the
+  threshold was set on these very pictures).
   From sound alone it only knows lone events (AUROC {event_auroc:.3f}), not other places.
 - Called street traffic though of another class: {traffic}.
 - Sound against its teacher on {kept_out} kept-out seconds: {agrees:.1%} the same label, divergence {teacher_kl:.2f}.
@@ -75,12 +78,38 @@ mean of the windows' probabilities calls each, and how sure. `!`: most windows a
 - Made for places, not people: use it for no decision about a person.
 """
 
+_STATISTICS = """
+## label_statistics.npz
+What `train own-scenes --keep-labels` draws from, so that new scenes do not drive the ten labels out: for each label a
+mean embedding of sound and of pictures, and one covariance for each modality; no embedding of any single item. Learnt
+from the training pictures and the unlabelled sound that the bundle's own head is sure of; a label has none where it is
+sure of fewer than {least}. Recordings: {recordings}. Pictures: {pictures}.
+"""
+
 _NAMES = {"a": "sound", "v": "pictures", "av": "both"}
 
 
-def write_card(bundle: Bundle, path: Path) -> None:
-    """Write the card of *bundle*."""
-    path.write_text(_CARD.format(**_sizes(bundle), **_scores(bundle.measured), **_rest(bundle)), encoding="utf-8")
+def write_card(folder: Path) -> None:
+    """Write the card of the bundle in *folder*, beside it."""
+    (folder / "README.md").write_text(card(folder), encoding="utf-8")
+
+
+def card(folder: Path) -> str:
+    """Return the card of the bundle in *folder*."""
+    bundle = read_bundle(folder)
+    text = _CARD.format(**_sizes(bundle), **_scores(bundle.measured), **_rest(bundle))
+    try:
+        statistics = read_label_statistics(folder, bundle)
+    except ConfigError:
+        return text
+    taught = {state: [str(count) for count in of.counts] for state, of in statistics.items()}
+    return text + _STATISTICS.format(
+        least=LEAST,
+        **{
+            name: ", ".join(map(" ".join, zip(bundle.labels, taught[state], strict=True)))
+            for state, name in (("a", "recordings"), ("v", "pictures"))
+        },
+    )
 
 
 def _sizes(bundle: Bundle) -> dict[str, Any]:

@@ -49,12 +49,6 @@ class Trio:
     image: Graph
     fusion: Graph
 
-    @classmethod
-    def load(cls, folder: Path, kind: str) -> Trio:
-        """Load ``audio{kind}.onnx``, ``image{kind}.onnx`` and ``fusion.onnx`` from *folder*."""
-        names = (f"audio{kind}.onnx", f"image{kind}.onnx", "fusion.onnx")
-        return cls(*(Graph(folder / name) for name in names))
-
     def fused(
         self, audio: NDArray[float32] | None, image: NDArray[float32] | None
     ) -> tuple[NDArray[float64], NDArray[float64]]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
-def provenance(commit: str) -> dict[str, Any]:
-    """Return the bundle's ``provenance``."""
+def provenance(commit: str, more_sound: Sequence[str]) -> dict[str, Any]:
+    """Return the bundle's ``provenance``; *more_sound* are names of further folders of unlabelled sound."""
     return {
         "data": [
             "MiniPlaces, training pictures (labels by category; groups in edge_avsc/training/classes.py)",
             "unlabelled sound: Pixabay, CC0 and CC BY recordings, Lorient urban soundscapes, vehicles passing by, "
-            "ESC-10, street recordings of the package soundscapy",
+            "ESC-10" + "".join(f", {name}" for name in more_sound),
             "impulse responses of microphones, for augmentation",
             "the sound of 64 recordings of TAU Urban Audio-Visual Scenes 2021, TAU Urban 2020, TUT 2018 and of "
             "Montevideo (urbansas): the shipped audio encoder learnt from all of them; what is quoted of them comes "

@@ -11,6 +11,7 @@ from numpy import float32, int64
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from edge_avsc.audio_track import SILENT_PEAK
 from edge_avsc.features import LogMel, normalised_picture, square_picture
 from edge_avsc.training.classes import LABELS
 from edge_avsc.training.sound_data import RATE_HZ, read_sound
@@ -82,7 +83,9 @@ def read_clips(folder: Path) -> list[Clip]:
     clips = []
     for row in tqdm(rows, desc="clips", mininterval=5.0):
         kinds = _kinds(folder / row["file"])
-        heard = window_columns(read_sound(folder / row["file"])) if "audio" in kinds else None
+        sound = read_sound(folder / row["file"]) if "audio" in kinds else None
+        # Digital silence is no sound, in the product either.
+        heard = None if sound is None or np.abs(sound).max() < SILENT_PEAK else window_columns(sound)
         seen = window_pictures(folder / row["file"]) if "video" in kinds else None
         clips.append(Clip(row["file"], row["scene_label"], heard, seen))
     return clips

@@ -10,6 +10,7 @@ import numpy as np
 from numpy import float32
 from numpy.typing import NDArray
 
+from edge_avsc.bundle import TensorSpec
 from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.datasets import Row
 from edge_avsc.features import square_picture
@@ -45,8 +46,8 @@ class Embedder:
         self._sound: list[NDArray[float32]] = []
         self._pictures: list[NDArray[float32]] = []
         parts = model.bundle.graphs["cpu"]
-        self._no_sound = _nothing(parts.audio.outputs["audio_embedding"].shape)
-        self._no_picture = _nothing(parts.image.outputs["image_embedding"].shape)
+        self._no_sound = nothing(parts.audio.outputs["audio_embedding"])
+        self._no_picture = nothing(parts.image.outputs["image_embedding"])
 
     def score(self, row: Row) -> Embeddings:
         """Embed one recording; ConfigError where it cannot be read, is too short, or says nothing at all."""
@@ -81,5 +82,6 @@ class Embedder:
             self._pictures.append(self._model.embed_pictures(picture[None])[0])
 
 
-def _nothing(shape: tuple[int | str, ...]) -> NDArray[float32]:
-    return np.full(int(shape[-1]), np.nan, float32)
+def nothing(embedding: TensorSpec) -> NDArray[float32]:
+    """Return what stands for a modality that a window lacks: NaN, as many as that *embedding* has."""
+    return np.full(int(embedding.shape[-1]), np.nan, float32)
