@@ -7,6 +7,11 @@ import argparse
 EXIT_CODES = "exit codes: 0 done, 2 bad usage, input or configuration, 3 device, 4 model, 1 anything else"
 
 
+def sentence(text: str) -> str:
+    """Return a short help as a sentence; abbreviations stay as they are."""
+    return text[0].upper() + text[1:] + "."
+
+
 def positive(text: str) -> float:
     """Return a number above 0."""
     try:

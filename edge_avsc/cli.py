@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands, common)
     live = "label what the machine hears and sees, until it is stopped"
     run = commands.add_parser(
-        "run", parents=[common], help=live, description=live.capitalize() + ".", epilog=arguments.EXIT_CODES
+        "run", parents=[common], help=live, description=arguments.sentence(live), epilog=arguments.EXIT_CODES
     )
     run.add_argument(
         "--config",
@@ -96,10 +96,14 @@ def _parser() -> argparse.ArgumentParser:
         help="a configuration (default: default microphone and first camera)",
     )
     devices = "list microphones and cameras, each with the URI to paste"
-    commands.add_parser("devices", parents=[common], help=devices, description=devices.capitalize() + ".")
+    commands.add_parser(
+        "devices", parents=[common], help=devices, description=arguments.sentence(devices), epilog=arguments.EXIT_CODES
+    )
     _add_doctor_and_sync(commands, common)
     schema = "print the JSON schema of the configuration"
-    commands.add_parser("schema", parents=[common], help=schema, description=schema.capitalize() + ".")
+    commands.add_parser(
+        "schema", parents=[common], help=schema, description=arguments.sentence(schema), epilog=arguments.EXIT_CODES
+    )
     _add_model(commands, common)
     cli_research.add_evaluate(commands, common)
     cli_research.add_compare(commands, common)
@@ -147,11 +151,11 @@ def _add_doctor_and_sync(
 ) -> None:
     looks = "look at packages, model, sources and disk, and say how to mend what is wrong"
     doctor = commands.add_parser(
-        "doctor", parents=[common], help=looks, description=looks.capitalize() + ".", epilog=arguments.EXIT_CODES
+        "doctor", parents=[common], help=looks, description=arguments.sentence(looks), epilog=arguments.EXIT_CODES
     )
     measures = "measure a camera's latency_ms from flashes and beeps"
     sync = commands.add_parser(
-        "sync", parents=[common], help=measures, description=measures.capitalize() + ".", epilog=arguments.EXIT_CODES
+        "sync", parents=[common], help=measures, description=arguments.sentence(measures), epilog=arguments.EXIT_CODES
     )
     for verb in (doctor, sync):
         verb.add_argument(
@@ -175,7 +179,7 @@ def _add_doctor_and_sync(
 def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     about = "describe a bundle, check that it computes what it should, or build its engines for a GPU"
     model = commands.add_parser(
-        "model", parents=[common], help=about, description=about.capitalize() + ".", epilog=arguments.EXIT_CODES
+        "model", parents=[common], help=about, description=arguments.sentence(about), epilog=arguments.EXIT_CODES
     )
     actions = "info: what it is; verify: score its golden inputs; build: make engines ahead of time"
     model.add_argument("action", choices=["info", "verify", "build"], help=actions)

@@ -16,7 +16,7 @@ def add_evaluate(
         "evaluate",
         parents=[common],
         help=scores,
-        description=scores[0].upper() + scores[1:] + ".",
+        description=arguments.sentence(scores),
         epilog=arguments.EXIT_CODES,
     )
     holds = "a folder with audio/, video/ and evaluation_setup/*.csv"
@@ -74,7 +74,7 @@ def add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser], c
     """Add the verb that compares systems' outputs."""
     holds = "hold systems' outputs against the right labels, each alone, together and in pairs"
     compare = commands.add_parser(
-        "compare", parents=[common], help=holds, description=holds.capitalize() + ".", epilog=arguments.EXIT_CODES
+        "compare", parents=[common], help=holds, description=arguments.sentence(holds), epilog=arguments.EXIT_CODES
     )
     compare.add_argument(
         "outputs", nargs="*", type=arguments.name, metavar="OUTPUT.csv", help="filename, scene_label, probabilities"
@@ -105,7 +105,7 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser], com
     """Add the verb that makes bundles."""
     makes = "train a recipe on a dataset, or on a folder of your own scenes, and write a bundle"
     train = commands.add_parser(
-        "train", parents=[common], help=makes, description=f"T{makes[1:]}.", epilog=arguments.EXIT_CODES
+        "train", parents=[common], help=makes, description=arguments.sentence(makes), epilog=arguments.EXIT_CODES
     )
     train.add_argument(
         "recipe", type=arguments.name, metavar="RECIPE", help="a shipped recipe's name, or a file; 'list' lists them"

@@ -44,6 +44,11 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
     return f" Did you mean '{close[0]}'?" if close else ""
 
 
+def installing(extra: str) -> str:
+    """Return how to install one of the package's extras; no registry has it, so the source code is at hand."""
+    return f"install it in the source code's folder: pip install '.[{extra}]'"
+
+
 def without_secrets(text: str) -> str:
     """Return *text* without the users and passwords of the addresses in it."""
     return _SECRET.sub(r"\1…", _USER.sub("", text))

@@ -18,8 +18,8 @@ HEARD_NS = 7 * NS_PER_S
 TELL_S = 5.0
 
 HOW = (
-    "Play the demonstration, which tools/write_demo.py writes, to its camera and microphone: loud, and filling the\n"
-    "picture. Or make white flashes of up to 0.3 s, each with a beep of 1 kHz of 60 ms."
+    "Show its camera white flashes of up to 0.3 s that fill the picture, each with a loud beep of 1 kHz of 60 ms, by\n"
+    "hand or by a video of them; tools/write_demo.py, in the source code, writes one."
 )
 
 

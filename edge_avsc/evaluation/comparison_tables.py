@@ -200,4 +200,8 @@ def _print(title: str, rows: Rows, stream: TextIO) -> None:
     for row in rows:
         # Names come from files: what looks like rich's markup in them is none.
         table.add_row(*(Text(str(value)) for value in row.values()))
-    Console(file=stream, width=None if stream.isatty() else _PLAIN_WIDTH, highlight=False).print(table)
+    console = Console(file=stream, width=None if stream.isatty() else _PLAIN_WIDTH, highlight=False)
+    # It would end the program itself, as failed, where nobody reads any more.
+    with console.capture() as drawn:
+        console.print(table)
+    stream.write(drawn.get())

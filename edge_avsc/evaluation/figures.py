@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_avsc.errors import ConfigError
+from edge_avsc.errors import ConfigError, installing
 
 HUES = ("#2f6fbb", "#e08a1e", "#4c9f70", "#9b5fb0", "#b5485d", "#6b7280")
 """One for each system, told apart by most who are colour-blind, and on paper."""
@@ -39,9 +39,7 @@ def need_matplotlib() -> Any:
     try:
         import matplotlib
     except ImportError as error:
-        raise ConfigError(
-            "A report needs matplotlib, which is not installed; install it with: pip install 'edge-avsc[evaluate]'"
-        ) from error
+        raise ConfigError(f"A report needs matplotlib, which is not installed; {installing('evaluate')}") from error
     return matplotlib
 
 

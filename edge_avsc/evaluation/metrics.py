@@ -15,7 +15,7 @@ import numpy as np
 from numpy import bool_, float64, int64
 from numpy.typing import NDArray
 
-from edge_avsc.errors import ConfigError
+from edge_avsc.errors import ConfigError, installing
 
 CLIP = 1e-15
 Z_95 = 1.959963984540054
@@ -211,9 +211,7 @@ def need_scikit_learn() -> ModuleType:
     try:
         from sklearn import metrics
     except ImportError as error:
-        raise ConfigError(
-            "Scoring needs scikit-learn, which is not installed; install it with: pip install 'edge-avsc[evaluate]'"
-        ) from error
+        raise ConfigError(f"Scoring needs scikit-learn, which is not installed; {installing('evaluate')}") from error
     found: ModuleType = metrics
     return found
 

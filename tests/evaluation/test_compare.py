@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +158,17 @@ def test_what_evaluate_writes_is_compared_as_it_was_scored(tau: Path, tiny_folde
     (difference,), (pair,) = results["differences"], again["pairs"]
     sign = 1 if pair["first"] == difference["to"] else -1
     assert sign * pair["log_loss"] == pytest.approx(difference["macro_log_loss"], abs=1e-12)
+
+
+def test_nobody_reads_and_it_ends_quietly(files: Path) -> None:
+    """As behind ``| head``, which goes before the tables come."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    outputs = [str(files / f"{name}.output.csv") for name in ("poor", "good")]
+    command = [sys.executable, "-m", "edge_avsc.cli", "compare", "--reference", str(files / "reference.csv"), *outputs]
+    done = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, check=False)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_labels_other_than_the_ten_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -274,5 +274,5 @@ def test_without_matplotlib_the_mend_is_named(tau: Path, tiny_folder: Path, tmp_
     command = [sys.executable, "-c", code, "evaluate", str(tau), "--model", str(tiny_folder), "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "pip install 'edge-avsc[evaluate]'" in done.stderr
+    assert "pip install '.[evaluate]'" in done.stderr
     assert "Traceback" not in done.stderr

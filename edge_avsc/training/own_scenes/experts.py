@@ -11,7 +11,7 @@ import numpy as np
 from numpy import float64, int64
 from numpy.typing import NDArray
 
-from edge_avsc.errors import ConfigError
+from edge_avsc.errors import ConfigError, installing
 
 STRENGTHS = (0.1, 0.5, 2.5, 12.0, 60.0)
 """How far a head may bend to its examples, the inverse of the ridge on its weights; held-out sources choose one."""
@@ -99,8 +99,6 @@ def _linear_models() -> ModuleType:
     try:
         from sklearn import linear_model
     except ImportError as error:
-        raise ConfigError(
-            "Training needs scikit-learn, which is not installed; install it with: pip install 'edge-avsc[scenes]'"
-        ) from error
+        raise ConfigError(f"Training needs scikit-learn, which is not installed; {installing('scenes')}") from error
     found: ModuleType = linear_model
     return found

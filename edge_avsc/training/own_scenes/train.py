@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from edge_avsc.clock import Clock, MonotonicClock
-from edge_avsc.errors import ConfigError
+from edge_avsc.errors import ConfigError, installing
 from edge_avsc.evaluation.datasets import Row
 from edge_avsc.evaluation.progress import shown
 from edge_avsc.evaluation.workers import each_clip
@@ -119,8 +119,7 @@ def _need_libraries() -> None:
             importlib.import_module(library)
         except ImportError as error:
             raise ConfigError(
-                f"Training own scenes needs {package}, which is not installed; "
-                "install it with: pip install 'edge-avsc[scenes]'"
+                f"Training own scenes needs {package}, which is not installed; {installing('scenes')}"
             ) from error
 
 

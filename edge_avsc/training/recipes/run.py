@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_avsc.errors import ConfigError
+from edge_avsc.errors import ConfigError, installing
 
 if TYPE_CHECKING:
     from edge_avsc.training.recipes.settings import OwnScenes
@@ -75,7 +75,7 @@ def _need_torch() -> None:
     try:
         import torch  # noqa: F401
     except ImportError as error:
-        raise ConfigError("PyTorch is not installed; install it with \"pip install 'edge-avsc[train]'\".") from error
+        raise ConfigError(f"PyTorch is not installed; {installing('train')}.") from error
 
 
 def _own_scenes(recipe: OwnScenes, args: argparse.Namespace) -> Iterator[str]:
