@@ -12,9 +12,11 @@ from edge_avsc.training.measure import (
     calibration_error,
     confusion,
     on_pairs,
+    on_pictures,
     on_windows,
     reliability,
 )
+from edge_avsc.training.picture_data import Pictures
 
 
 def words(labels: list[int], confidence: float) -> Words:
@@ -90,3 +92,28 @@ def test_classes_count_alike_in_the_means_of_classes() -> None:
     assert scores["accuracy"] == 0.9
     assert scores["macro_accuracy"] == 0.5
     assert scores["macro_log_loss"] == pytest.approx(-(np.log(0.7) + np.log(0.3 / 9)) / 2, abs=1e-4)
+
+
+def test_pictures_are_scored_by_group_and_others_only_as_none_of_ours() -> None:
+    right = {
+        "airport_terminal": "airport",
+        "bus_interior": "metro",
+        "subway_station-platform": "metro_station",
+        "yard": "park",
+        "fountain": "public_square",
+        "supermarket": "shopping_mall",
+        "market-outdoor": "street_pedestrian",
+        "highway": "street_traffic",
+    }
+    data = Pictures(np.zeros((11, 1, 1, 3), np.uint8), np.array([*range(8), 0, 8, 8]), [*right, "lobby"])
+    called = [*right.values(), "street_traffic", "park", "street_traffic"]
+    said = words([LABELS.index(name) for name in called], 0.8)
+    said = Words(said.probabilities, np.array([0.0] * 8 + [3.0, 2.0, 4.0]))
+    scores = on_pictures(said, data)
+    assert (scores["pictures"], scores["none_of_ours_pictures"]) == (9, 2)
+    assert (scores["recall"]["airport"], scores["recall"]["bus"]) == (0.5, 1.0)
+    assert scores["macro_accuracy"] == pytest.approx(7.5 / 8, abs=1e-3)
+    assert scores["accuracy"] == pytest.approx(8 / 9, abs=1e-3)
+    assert scores["direct_or_good_categories"] == 0.8
+    assert scores["others_called_street_traffic"] == pytest.approx(1 / 8, abs=1e-3)
+    assert scores["none_of_ours_auroc"] == pytest.approx(17 / 18, abs=1e-3)
