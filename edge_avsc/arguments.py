@@ -23,6 +23,13 @@ def positive(text: str) -> float:
     return value
 
 
+def count(text: str) -> int:
+    """Return a whole number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 on")
+    return int(text)
+
+
 def seed(text: str) -> int:
     """Return a whole number from 0 on."""
     if not text.isdecimal():

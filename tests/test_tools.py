@@ -15,6 +15,8 @@ pytestmark = pytest.mark.skipif(not (ROOT / "tools").is_dir(), reason="the tools
 
 WRONG = {
     "bench_evaluate nowhere": "There is no dataset folder nowhere",
+    "bench_evaluate . --turns 0": "'0' is no whole number from 1 on",
+    "write_dataset nowhere --ten 0": "'0' is no whole number from 1 on",
     "bench_replay nowhere.mp4": "There is no file nowhere.mp4",
     "compare_processors --processor haswell nowhere.mp4": "There is no file nowhere.mp4",
     "draw_terminal nowhere.mp4": "There is no file nowhere.mp4",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ending import end
 
+from edge_avsc.arguments import count
 from edge_avsc.clock import MonotonicClock
 from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.datasets import Row, read_dataset
@@ -42,12 +43,14 @@ def _cpu_s() -> float:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset", help="a folder in TAU layout, such as tools/write_dataset.py writes")
-    parser.add_argument("--clips", type=int, default=40, help="how many of its clips a turn scores (default 40)")
-    parser.add_argument("--turns", type=int, default=3, help="turns with each number of processes (default 3)")
-    parser.add_argument("--jobs", type=int, default=2, help="processes to compare with one (default 2)")
+    parser.add_argument("--clips", type=count, default=40, help="how many of its clips a turn scores (default 40)")
+    parser.add_argument("--turns", type=count, default=3, help="turns with each number of processes (default 3)")
+    parser.add_argument("--jobs", type=count, default=2, help="processes to compare with one (default 2)")
     parser.add_argument("--model", default="avsc-lite", help="a bundle (default avsc-lite)")
     chosen = parser.parse_args(arguments)
     rows, folder = list(read_dataset(chosen.dataset).rows[: chosen.clips]), find_bundle(chosen.model)
+    if len(rows) < 2:
+        raise ConfigError(f"{chosen.dataset} has a single clip here; a rate needs two.")
     ratios = []
     for turn in range(chosen.turns):
         found = {}

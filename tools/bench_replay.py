@@ -24,6 +24,7 @@ from ending import end
 from numpy.typing import NDArray
 
 from edge_avsc import SceneModel, replay
+from edge_avsc.arguments import count, positive
 from edge_avsc.backends.base import GraphRunner
 from edge_avsc.backends.onnxruntime import OnnxRuntimeBackend
 from edge_avsc.bundle import GraphSpec, read_bundle
@@ -39,8 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file")
     parser.add_argument("--model", default="avsc-lite")
-    parser.add_argument("--hop-s", type=float, default=0.5)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--hop-s", type=positive, default=0.5)
+    parser.add_argument("--runs", type=count, default=5)
     args = parser.parse_args()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     if hasattr(os, "sched_setaffinity"):

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
 from edge_avsc import SceneEstimate, SceneModel, replay
+from edge_avsc.arguments import count, positive
 from edge_avsc.clock import MonotonicClock
 from edge_avsc.config import load_config
 from edge_avsc.health import Health
@@ -65,11 +66,11 @@ def main() -> None:
     parser.add_argument("files", nargs="*", default=["test://demo"], metavar="FILE")
     parser.add_argument("--run", metavar="YAML", help="draw a live run of this configuration instead")
     parser.add_argument("--model", default="avsc-lite", metavar="DIR")
-    parser.add_argument("--speed", type=float, default=1.0)
+    parser.add_argument("--speed", type=positive, default=1.0)
     parser.add_argument(
         "--until-s", type=float, default=float("inf"), help="stop after this much of the last recording"
     )
-    parser.add_argument("--width", type=int, default=84, help="of the terminal, in characters")
+    parser.add_argument("--width", type=count, default=84, help="of the terminal, in characters")
     parser.add_argument("--out", type=Path, default=PICTURE, metavar="SVG")
     args = parser.parse_args()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ending import end
 
+from edge_avsc.arguments import positive, seed
 from edge_avsc.errors import ConfigError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -31,11 +32,11 @@ def main() -> None:
     parser.add_argument("--more-sound", type=Path, action="append", default=[], help="a folder of unlabelled sound")
     parser.add_argument("--steps", nargs="+", choices=STEPS, help="only these steps, in this process")
     parser.add_argument("--long", action="store_true", help="learn for hours, not for one")
-    parser.add_argument("--picture-runs", type=int, help="average so many; 0: as --from-bundle has them")
-    parser.add_argument("--picture-minutes", type=float, help="at most so long for each of them")
-    parser.add_argument("--sound-minutes", type=float, help="at most so long for the unlabelled sound")
-    parser.add_argument("--adapt-minutes", type=float, help="at most so long for each fold of the recordings")
-    parser.add_argument("--seed", type=int, help="other draws; to learn on from a bundle with views that it never saw")
+    parser.add_argument("--picture-runs", type=seed, help="average so many; 0: as --from-bundle has them")
+    parser.add_argument("--picture-minutes", type=positive, help="at most so long for each of them")
+    parser.add_argument("--sound-minutes", type=positive, help="at most so long for the unlabelled sound")
+    parser.add_argument("--adapt-minutes", type=positive, help="at most so long for each fold of the recordings")
+    parser.add_argument("--seed", type=seed, help="other draws; to learn on from a bundle with views that it never saw")
     parser.add_argument("--from-bundle", type=Path, help="an earlier bundle whose pictures are learnt on from")
     given = parser.parse_args()
     if given.picture_runs == 0 and given.from_bundle is None:

@@ -23,6 +23,7 @@ from numpy import float32, uint8
 from numpy.typing import NDArray
 from ten_scenes import Place
 
+from edge_avsc.arguments import count, positive
 from edge_avsc.sources._scenes import SCENE_S, SCENES
 from edge_avsc.training.classes import LABELS as TEN
 
@@ -133,12 +134,12 @@ def _size(text: str) -> tuple[int, int]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT", help="the folder to write")
-    parser.add_argument("--clips", type=int, default=40, help="how many (default 40)")
-    parser.add_argument("--drawn", type=int, default=20, help="how many of them differ (default 20)")
-    parser.add_argument("--duration", type=float, default=10.0, metavar="S", help="seconds of each (default 10)")
+    parser.add_argument("--clips", type=count, default=40, help="how many (default 40)")
+    parser.add_argument("--drawn", type=count, default=20, help="how many of them differ (default 20)")
+    parser.add_argument("--duration", type=positive, default=10.0, metavar="S", help="seconds of each (default 10)")
     parser.add_argument("--size", type=_size, default=(1280, 720), help="of the pictures (default 1280x720, as TAU)")
-    parser.add_argument("--fps", type=int, default=30, help="pictures a second (default 30, as TAU)")
-    parser.add_argument("--ten", type=int, metavar="N", help="all ten labels, N locations of each, two clips each")
+    parser.add_argument("--fps", type=count, default=30, help="pictures a second (default 30, as TAU)")
+    parser.add_argument("--ten", type=count, metavar="N", help="all ten labels, N locations of each, two clips each")
     chosen = parser.parse_args(arguments)
     if chosen.ten:
         write_ten(chosen.out, chosen.ten, seconds=chosen.duration)

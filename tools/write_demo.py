@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 
+from edge_avsc.arguments import count, positive, seed
 from edge_avsc.sources.synthetic import RATE_HZ, Demo
 
 CODECS: dict[str, tuple[str | None, str]] = {
@@ -77,9 +78,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT", help=f"the file to write: {', '.join(CODECS)}")
     parser.add_argument("--skew-ms", type=float, default=0.0, help="sound time minus picture time (default 0)")
-    parser.add_argument("--duration", type=float, default=24.0, metavar="S", help="seconds (default 24)")
-    parser.add_argument("--fps", type=int, default=25, help="pictures a second (default 25)")
-    parser.add_argument("--seed", type=int, default=1, help="of all that is random in it (default 1)")
+    parser.add_argument("--duration", type=positive, default=24.0, metavar="S", help="seconds (default 24)")
+    parser.add_argument("--fps", type=count, default=25, help="pictures a second (default 25)")
+    parser.add_argument("--seed", type=seed, default=1, help="of all that is random in it (default 1)")
     parser.add_argument("--video-codec", help="an encoder of FFmpeg instead of the suffix's own")
     parser.add_argument("--audio-codec", help="likewise for the sound")
     chosen = parser.parse_args(arguments)

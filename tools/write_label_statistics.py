@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ending import end
 
+from edge_avsc.arguments import count
 from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.datasets import Row
 from edge_avsc.evaluation.progress import shown
@@ -36,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=Path, help="recordings and pictures, or folders of them")
     parser.add_argument("--model", default="avsc-lite", help="a bundle's folder or shipped name")
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--jobs", type=count, default=1)
     args = parser.parse_args()
     for path in args.files:
         if not path.exists():
