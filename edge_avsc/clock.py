@@ -73,9 +73,9 @@ class SampleClock:
     After F. Adriaensen, "Using a DLL to filter time" (Linux Audio Conference 2005). The bandwidth begins wide and
     narrows to 0.05 Hz. Times that agree with the nominal rate to a microsecond leave the map untouched, so that a
     recording, whose times are made of its sample indices, is mapped exactly. An observation more than 50 ms off is not
-    followed; when such observations agree with their mean for 0.3 s, the map is anchored anew there. A burst of backlog
-    (many samples, hardly any time) does neither. No crystal is off by a thousandth: the period stays within that,
-    whatever the first stamps say.
+    followed; when such observations agree with their mean for 0.3 s, the map is anchored anew there. A backlog (samples
+    that come faster than they were taken) does neither. No crystal is off by a thousandth: the period stays within
+    that, whatever the first stamps say.
     """
 
     BANDWIDTH_HZ = 0.05
@@ -137,22 +137,53 @@ class SampleClock:
 
     def _weigh_jump(self, index: int, time_ns: int, error_ns: int) -> None:
         if self._jump is None or abs(error_ns - self._jump.mean_ns) > self.JUMP_NS:
-            self._jump = _Jump(time_ns)
-        self._jump.add(error_ns)
-        if time_ns - self._jump.since_ns >= self.SETTLED_NS:
+            self._jump = _Jump()
+        self._jump.add(time_ns, error_ns)
+        if self._jump.lasted_ns < self.SETTLED_NS:
+            return
+        level_ns = self._jump.level_ns()
+        self._jump = None
+        if level_ns is not None:
             self.jumps += 1
-            self._anchor(index, self.time_of(index) + round(self._jump.mean_ns), self._period_ns)
+            self._anchor(index, self.time_of(index) + round(level_ns), self._period_ns)
 
 
 class _Jump:
-    """Observations in a row that agree on how far off the map is, and their mean."""
+    """Observations in a row that agree on how far off the map is."""
 
-    def __init__(self, since_ns: int) -> None:
-        self.since_ns = since_ns
-        self.mean_ns = 0.0
-        self._count = 0
+    STEADY = 0.02
 
-    def add(self, error_ns: int) -> None:
+    def __init__(self) -> None:
+        self._seen: list[tuple[int, int]] = []
+
+    def add(self, time_ns: int, error_ns: int) -> None:
         """Take in one more."""
-        self._count += 1
-        self.mean_ns += (error_ns - self.mean_ns) / self._count
+        self._seen.append((time_ns, error_ns))
+
+    @property
+    def lasted_ns(self) -> int:
+        """From the first to the last of them."""
+        return self._seen[-1][0] - self._seen[0][0]
+
+    @property
+    def mean_ns(self) -> float:
+        """Their mean error."""
+        return sum(error for _, error in self._seen) / len(self._seen)
+
+    def level_ns(self) -> float | None:
+        """Return the mean error of the last two thirds of their time, or None where the error does not stay there.
+
+        That of a backlog shrinks, since it is delivered faster than it arose. The slope of a least-squares line, less
+        twice its standard error, must be under 2 %. The first third may still be of the jump itself.
+        """
+        settled = [one for one in self._seen if 3 * (one[0] - self._seen[0][0]) >= self.lasted_ns]
+        began_ns, before_ns = settled[0]
+        times, errors = [time - began_ns for time, _ in settled], [error - before_ns for _, error in settled]
+        middle, mean = sum(times) / len(times), sum(errors) / len(errors)
+        spread = sum((time - middle) ** 2 for time in times)
+        if spread == 0.0:
+            return None
+        slope = sum((t - middle) * (e - mean) for t, e in zip(times, errors, strict=True)) / spread
+        rest = sum((e - mean - slope * (t - middle)) ** 2 for t, e in zip(times, errors, strict=True))
+        doubt = math.sqrt(rest / max(1, len(times) - 2) / spread)
+        return before_ns + mean if abs(slope) - 2.0 * doubt < self.STEADY else None

@@ -78,6 +78,23 @@ def test_a_burst_of_backlog_does_not_drag_the_clock(stall_s: float, block_s: flo
     assert clock.jumps == 0
 
 
+@pytest.mark.parametrize("speed", [1.05, 1.1, 1.2, 1.3, 2.0, 10.0])
+@pytest.mark.parametrize("block_s", [0.005, 0.02, 0.1])
+def test_a_backlog_that_is_caught_up_with_slowly_does_not_drag_the_clock(speed: float, block_s: float) -> None:
+    """Delivery stood still for 1 s; what was held back comes faster than it was taken, stamped by its arrival."""
+    rate_hz = 48000
+    clock = SampleClock(rate_hz, 0, 0)
+    rng = np.random.default_rng(5)
+    late_ns = 0.0
+    for index in blocks(40, rate_hz, block_s):
+        at_ns = true_time_ns(index, rate_hz, 0.0)
+        late_ns = NS_PER_S if index == 10 * rate_hz else max(0.0, late_ns - (1 - 1 / speed) * block_s * NS_PER_S)
+        clock.observe(index, at_ns + round(late_ns) + int(rng.uniform(-0.5, 0.5) * NS_PER_MS))
+        # Under 50 ms it is followed, as any lateness is.
+        assert abs(clock.time_of(index) - at_ns) < 50 * NS_PER_MS
+    assert clock.jumps == 0
+
+
 @pytest.mark.parametrize("backlog_s", [0.04, 0.2, 2.0])
 @pytest.mark.parametrize("block_s", [0.005, 0.01, 0.1])
 def test_a_backlog_at_the_very_start_is_got_over_within_half_a_second(backlog_s: float, block_s: float) -> None:

@@ -59,16 +59,23 @@ class Dataset:
         """Whether every clip has a label."""
         return all(row.scene_label is not None for row in self.rows)
 
+    def wrong_labels(self, labels: Sequence[str]) -> Iterator[tuple[str | None, str]]:
+        """Yield each label that is none of *labels*, None where only others have one, and a sentence about it."""
+        labelled = any(row.scene_label is not None for row in self.rows)
+        for row in self.rows:
+            if row.scene_label is None and labelled:
+                yield None, f"{self.split}: {row.name} has no scene_label, others have; label all clips or none."
+            if row.scene_label is not None and row.scene_label not in labels:
+                yield (
+                    row.scene_label,
+                    f"{self.split}: {row.name} is labelled '{row.scene_label}', which the model does not know; "
+                    f"it knows {', '.join(labels)}.{nearest(row.scene_label, labels)}",
+                )
+
     def check_labels(self, labels: Sequence[str]) -> None:
         """Raise ConfigError when a clip has a label that is none of *labels*, or only some clips have labels."""
-        for row in self.rows:
-            if row.scene_label is None and any(other.scene_label for other in self.rows):
-                raise ConfigError(f"{self.split}: {row.name} has no scene_label, others have; label all clips or none.")
-            if row.scene_label is not None and row.scene_label not in labels:
-                raise ConfigError(
-                    f"{self.split}: {row.name} is labelled '{row.scene_label}', which the model does not know; "
-                    f"it knows {', '.join(labels)}.{nearest(row.scene_label, labels)}"
-                )
+        for _, sentence in self.wrong_labels(labels):
+            raise ConfigError(sentence)
 
 
 def read_dataset(

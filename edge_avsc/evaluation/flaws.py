@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from edge_avsc.errors import ConfigError, nearest
+from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.datasets import Dataset, Row
 from edge_avsc.evaluation.progress import shown
 from edge_avsc.sources.media_extent import Extent, extent
@@ -90,12 +90,8 @@ def _cut(path: str, found: Extent) -> str:
 
 
 def _of_labels(dataset: Dataset, labels: Sequence[str]) -> Iterator[Flaw]:
-    for row in dataset.rows:
-        if row.scene_label is None and any(other.scene_label for other in dataset.rows):
-            yield Flaw("without a label", f"{row.name} has no scene_label, others have; label all clips or none.")
-        if row.scene_label is not None and row.scene_label not in labels:
-            near = nearest(row.scene_label, labels)
-            yield Flaw("of an unknown label", f"{row.name} is labelled '{row.scene_label}', which is unknown.{near}")
+    for label, sentence in dataset.wrong_labels(labels):
+        yield Flaw("without a label" if label is None else "of an unknown label", sentence)
 
 
 def _leaks(dataset: Dataset) -> Iterator[Flaw]:

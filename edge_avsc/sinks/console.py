@@ -34,7 +34,14 @@ RESTS_ON = {
     "v": "pictures alone",
     "none": "nothing: no sound, no pictures",
 }
-TROUBLE = {"lost": "red", "stalled": "red", "silent": "yellow", "black": "yellow", "fallback": "yellow"}
+TROUBLE = {
+    "lost": "red",
+    "stalled": "red",
+    "silent": "yellow",
+    "black": "yellow",
+    "damaged": "yellow",
+    "fallback": "yellow",
+}
 
 
 def make_console(

@@ -19,6 +19,8 @@ from edge_avsc.sinks.base import write_failure
 from edge_avsc.types import SceneEstimate, StreamEvent
 
 STDOUT_FD = 1
+_OURS = ("/dev/stdout", "/dev/fd/", "/proc/self/fd/")
+"""Whoever reads these was started along with us, and may go, as ``head`` does."""
 LINE_START = b'{"schema":'
 
 
@@ -110,7 +112,7 @@ class JsonlSink:
                 written += os.write(self._fd, data[written:])
         except OSError as error:
             self._take_back(written)
-            raise write_failure(error, self._name, named=self._owned) from error
+            raise write_failure(error, self._name, named=self._owned and not self._name.startswith(_OURS)) from error
 
     def _take_back(self, written: int) -> None:
         if self._regular and written:
@@ -125,8 +127,7 @@ def _opened(path: Path, append: bool) -> int:
         # is a reader waited for, since nothing could end that.
         pipe = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)
         fd = os.open(path, ours if path.is_file() or not path.exists() else pipe, 0o666)
-        if path.is_fifo():
-            os.set_blocking(fd, True)
+        os.set_blocking(fd, True)
     except (OSError, ValueError) as error:
         raise _open_failure(error, path) from error
     if stat.S_ISREG(os.fstat(fd).st_mode) and os.fstat(fd).st_size:
@@ -143,7 +144,7 @@ def _opened(path: Path, append: bool) -> int:
 def _open_failure(error: OSError | ValueError, path: Path) -> ConfigError:
     if isinstance(error, ValueError):  # a NUL
         return ConfigError(f"{str(path)!r} is no name of a file; name another one for the JSON lines.")
-    if error.errno == errno.ENXIO:
+    if error.errno == errno.ENXIO and path.is_fifo():
         return ConfigError(f"Nobody reads {path}; start its reader first.")
     if isinstance(error, FileNotFoundError):
         return ConfigError(f"{path} cannot be written: the folder {path.parent} does not exist; create it.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
@@ -119,7 +120,7 @@ def open_live(
         from edge_avsc.sources.mjpeg import MjpegCamera
 
         return MjpegCamera(uri, clock=clock, wants=wants, picture_px=picture_px)
-    if scheme in ("test", "file") or (os.path.exists(uri) and not uri.startswith("/dev/")):
+    if scheme in ("test", "file") or (os.path.exists(uri) and not _is_device(uri)):
         from edge_avsc.sources.paced import PacedRecording
 
         def opened(wanted: Callable[[int], bool]) -> Recording:
@@ -159,14 +160,21 @@ def _scheme(uri: str) -> str:
         return uri.partition(":")[0].lower()
 
 
+def _is_device(path: str) -> bool:
+    try:
+        return stat.S_ISCHR(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def _mistake(uri: str, roles: frozenset[Role]) -> str | None:
     """Return what is wrong with a *uri* that can be neither a device nor a recording, if that can be told from it."""
     scheme, separator, _ = uri.partition("://")
     if separator and scheme not in SCHEMES:
         known = ", ".join(f"{name}://" for name in SCHEMES)
-        return f"'{without_secrets(uri)}' begins with none of {known}.{nearest(scheme, SCHEMES)}"
-    if uri.startswith("/dev/") and roles >= PICTURES:
-        return f"'{uri}' is a device; name it as video, and write it like v4l2:///dev/video0."
+        return f"'{without_secrets(uri)}' begins with none of {known}.{nearest(scheme.lower(), SCHEMES)}"
+    if uri.startswith("/dev/video") or _is_device(uri):
+        return f"'{uri}' is a device; write it like v4l2:///dev/video0 as video, like alsa://hw:1,0 as audio."
     if not separator and (uri.startswith(("/", "./", "../")) or os.path.splitext(uri)[1].lower() in RECORDED):
         return f"There is no file '{uri}'; check the name, or see 'edge-avsc devices' for what else can be named."
     if roles == SOUND | PICTURES:
@@ -176,7 +184,10 @@ def _mistake(uri: str, roles: frozenset[Role]) -> str | None:
 
 def _path(uri: str) -> str:
     if uri.startswith("file://"):
-        return unquote(urlsplit(uri).path)
+        try:
+            return unquote(urlsplit(uri).path)
+        except ValueError:
+            raise ConfigError(f"'{uri}' is no address of a file; write it like file:///recordings/clip.mp4.") from None
     if "://" in uri or uri == "default":
         raise ConfigError(f"'{uri}' is no recording, so it cannot be replayed; name a file, or test://demo.")
     return uri

@@ -101,16 +101,20 @@ class Workshop:
         cv2.setNumThreads(1)
 
     def _check_work(self) -> None:
-        """Refuse a work folder whose results this run would not come to."""
-        folders = [self.data, *self.more_sound, *([self.earlier] if self.earlier else [])]
-        now = {"seed": self.plan.seed, "made of": [str(folder.resolve()) for folder in folders]}
+        """Refuse a work folder of another seed or of other material."""
+        now = {
+            "seed": self.plan.seed,
+            "data": str(self.data.resolve()),
+            "more_sound": [str(folder.resolve()) for folder in self.more_sound],
+            "from_bundle": str(self.earlier.resolve()) if self.earlier else None,
+        }
         path = self.work / "made_of.json"
         if not path.is_file():
             path.write_text(json.dumps(now), encoding="utf-8")
         was = json.loads(path.read_text(encoding="utf-8"))
         if was != now:
             raise ConfigError(
-                f"{self.work} holds what was made with seed {was['seed']} of {', '.join(was['made of'])}; "
+                f"{self.work} holds what was made with {', '.join(f'{key} {value}' for key, value in was.items())}; "
                 "name another folder for this run, or remove it."
             )
 

@@ -117,7 +117,7 @@ def write_bundle(made: Ingredients, work: Path, out: Path) -> None:
 
 def _write_statistics(material: Material, out: Path) -> None:
     (out / STATISTICS).unlink(missing_ok=True)
-    # Labels that the head is sure of nowhere cannot be rehearsed; the card says so.
+    # Where the head is sure of no label anywhere, there is nothing to rehearse by.
     with contextlib.suppress(ConfigError):
         write_label_statistics(model := SceneModel.load(out), _embedded(model, material))
 

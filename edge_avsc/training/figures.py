@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from edge_avsc.training import measure
 from edge_avsc.training.classes import LABELS, NONE
-from edge_avsc.training.experts import TaughtSeconds
 from edge_avsc.training.export import macs_of, parameters_of
 from edge_avsc.training.folds import location_of
 from edge_avsc.training.golden import golden_inputs
@@ -30,7 +29,7 @@ def accuracies(said: Answers, fitted: Fitted, trials: Trials, material: Material
         "tau_sound": _on_tau(said["tau_sound"], trials.sound, fitted.threshold),
         "tau_joint": _on_tau(said["tau_joint"], trials.joint, fitted.threshold),
         "class_pairs_kept_out": {"pairs": len(labels), **pairs},
-        "kept_out_sound": _kept_out_sound(said["kept_out_sound"]["a"], material.kept_out, fitted.threshold),
+        "kept_out_sound": _kept_out_sound(said["kept_out_sound"]["a"], material, fitted.threshold),
         "none_of_ours": _none_of_ours(said["miniplaces_val"]["v"], material, fitted.threshold),
     }
 
@@ -51,14 +50,15 @@ def _on_tau(said: dict[str, Words], windows: Windows, threshold: float) -> dict[
     return result
 
 
-def _kept_out_sound(words: Words, data: TaughtSeconds, threshold: float) -> dict[str, Any]:
+def _kept_out_sound(words: Words, material: Material, threshold: float) -> dict[str, Any]:
+    data = material.kept_out
     events, called = data.is_event, _sigmoid(words.none) > threshold
     teacher = softmax(data.teacher.astype(np.float64))
     divergence = (teacher * (np.log(np.maximum(teacher, 1e-12)) - np.log(words.probabilities))).sum(1)
     return {
         "seconds": len(called),
         "agrees_with_teacher": rounded((words.labels == teacher.argmax(1)).mean()),
-        "kl_from_teacher": rounded(divergence.mean()),
+        "kl_from_teacher": rounded(divergence[~material.lent()].mean()),
         "events": int(events.sum()),
         "event_auroc": rounded(measure.auroc(words.none, events)),
         "places_called_none_of_ours": rounded(called[~events].mean()),

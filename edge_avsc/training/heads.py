@@ -39,9 +39,8 @@ class Material:
     val_pictures: Pictures
 
     def lent(self) -> NDArray[bool_]:
-        """Return which strange views are fitted on, ``[n]``: those of every second recording. The rest judges."""
-        names = np.array(self.kept_out.names)[self.strange.seconds]
-        return np.asarray(np.unique(names, return_inverse=True)[1] % 2 == 0)
+        """Return which seconds of kept-out sound are fitted on, ``[n]``: every second recording's. The rest judges."""
+        return np.asarray(np.unique(self.kept_out.names, return_inverse=True)[1] % 2 == 0)
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,10 @@ def fit_head(sound: Any, image: Any, known: Known, material: Material, seed: int
     temperature = unseen.temperature()
     head = FusionHead(experts.make_experts(sound, known.prior, temperature, image, known.seconds, material))
     labelled = pairs.class_pairs(material.val_pictures, np.eye(len(LABELS))[unseen.labels], seed)
-    taught, lent = softmax(material.strange.maps.astype(float64).mean((2, 3))), material.lent()[:, None]
+    taught, lent = (
+        softmax(material.strange.maps.astype(float64).mean((2, 3))),
+        material.lent()[material.strange.seconds, None],
+    )
     others, lenders = (pairs.class_pairs(material.val_pictures, taught * of, seed) for of in (~lent, lent))
     fitted, judged = (
         pairs.Heard(of, *experts.words(head, logits[of.sounds], seen[of.pictures]))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge_avsc.audio_track import SILENT_PEAK
+from edge_avsc.errors import ConfigError
 from edge_avsc.features import LogMel, normalised_picture, square_picture
 from edge_avsc.training.classes import LABELS
 from edge_avsc.training.sound_data import RATE_HZ, read_sound
@@ -77,7 +78,10 @@ class Clip:
 
 
 def read_clips(folder: Path) -> list[Clip]:
-    """Read the clips that ``folder/labels.csv`` (tab-separated: file, scene_label) lists."""
+    """Read the clips that ``folder/labels.csv`` (tab-separated: file, scene_label) lists.
+
+    Raises ConfigError for one that has neither sound nor pictures.
+    """
     with (folder / "labels.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     clips = []
@@ -87,6 +91,8 @@ def read_clips(folder: Path) -> list[Clip]:
         # Digital silence is no sound, in the product either.
         heard = None if sound is None or np.abs(sound).max() < SILENT_PEAK else window_columns(sound)
         seen = window_pictures(folder / row["file"]) if "video" in kinds else None
+        if heard is None and seen is None:
+            raise ConfigError(f"{folder / row['file']} is silent and has no pictures; take it out of labels.csv.")
         clips.append(Clip(row["file"], row["scene_label"], heard, seen))
     return clips
 

@@ -21,7 +21,9 @@ def test_a_work_folder_is_gone_on_with_by_the_same_run_alone(data: Path, tmp_pat
     work = tmp_path / "work"
     Workshop(data, work, SHORT)
     Workshop(data, work, SHORT.within(sound_minutes=1.0))
-    with pytest.raises(ConfigError, match=r"holds what was made with seed 1 of .*; name another folder for this run"):
+    with pytest.raises(
+        ConfigError, match=r"holds what was made with seed 1, data .*; name another folder for this run"
+    ):
         Workshop(data, work, SHORT.within(seed=2))
     with pytest.raises(ConfigError, match="name another folder for this run"):
         Workshop(data, work, SHORT, (tmp_path,))

@@ -24,9 +24,7 @@ def material() -> Material:
 
 
 def test_a_recording_is_lent_as_a_whole_or_not_at_all() -> None:
-    made = material()
-    lent = made.lent()
-    of = np.array(NAMES)[made.strange.seconds]
+    lent, of = material().lent(), np.array(NAMES)
     assert {name: set(lent[of == name].tolist()) for name in set(NAMES)} == {
         "forest": {True},
         "hall": {False},

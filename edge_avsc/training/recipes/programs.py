@@ -14,7 +14,7 @@ from edge_avsc.evaluation.datasets import read_dataset
 from edge_avsc.evaluation.evaluate import evaluate, open_systems
 from edge_avsc.training.recipes.reading import read_recipe
 from edge_avsc.training.recipes.settings import ProjectPlan, Recipe, Vote
-from edge_avsc.training.recipes.train import Place, train
+from edge_avsc.training.recipes.train import Place, recipe_key, train
 
 
 def vote(recipe: Vote, place: Place, *, reduced: bool) -> Iterator[str]:
@@ -26,6 +26,7 @@ def vote(recipe: Vote, place: Place, *, reduced: bool) -> Iterator[str]:
     dataset = read_dataset(place.dataset)
     if not dataset.labelled:
         raise ConfigError(f"{dataset.split} has clips without a label, by which the members could not be compared.")
+    place.work.mkdir(parents=True, exist_ok=True)  # by which a later run knows the folder again
     for name in recipe.vote_of:
         folder = place.out / name
         member = read_recipe(name, reduced=reduced)
@@ -53,10 +54,10 @@ def vote(recipe: Vote, place: Place, *, reduced: bool) -> Iterator[str]:
 def _check_member(folder: Path, member: Recipe, place: Place) -> None:
     bundle = read_bundle(folder)
     learnt = any(data.startswith(f"{place.dataset.resolve().name}: ") for data in bundle.provenance.data)
-    if bundle.name != member.name or not learnt:
+    if bundle.measured.get("recipe_key") != recipe_key(member, place.load) or not learnt:
         raise ConfigError(
-            f"{folder} holds {bundle.name}, not {member.name} trained on {place.dataset}; remove it, or give --out "
-            "another folder."
+            f"{folder} holds another {bundle.name} than is wanted, or one of another dataset; remove it, or give "
+            "--out another folder."
         )
 
 

@@ -138,6 +138,11 @@ def _materials(
     )
 
 
+def recipe_key(recipe: Recipe, load: bool) -> str:
+    """Return what tells a recipe's bundle from those of others: the reduced form, other settings, no known weights."""
+    return hashlib.sha256(json.dumps([recipe.model_dump_json(), load]).encode()).hexdigest()[:16]
+
+
 def _key(recipe: Recipe, place: Place, *materials: Material) -> str:
     """Return what a run depends on: one that was begun otherwise is another."""
     stems = [str(clip.stem) for material in materials for clip in material.clips]
@@ -190,7 +195,8 @@ def _trained(
     certainty = given_probabilities(judged, temperature).max(1)
     threshold = float(np.clip(np.quantile(1.0 - certainty, 1 - FALSE_ALARMS), 0.05, 0.95))
     places = len({row.location for row in learned})
-    measured: dict[str, Any] = {"validation": {"windows": len(index), "clips": len(validation.clips)}}
+    counts = {"windows": len(index), "clips": len(validation.clips)}
+    measured: dict[str, Any] = {"recipe_key": recipe_key(recipe, place.load), "validation": counts}
     for state in STATES:
         if state in judged:
             loss, accuracy = macro(judged[state] / temperature[state], index)
