@@ -70,6 +70,20 @@ class HeldOut:
             {state: said[chosen] for state, said in self.shipped.items()},
         )
 
+    def knows(self, state: str, reading: Reading) -> NDArray[bool_]:
+        """Tell of which windows ``[n]`` something is said in a state by all experts that *reading* has learnt there.
+
+        Where a source alone has a class's pictures, those who did not learn from it had too little to learn from.
+        """
+        known = np.ones(len(self.sound_cosines), bool)
+        for letter, read, cosines in (
+            ("a", reading.sound, self.sound_cosines),
+            ("v", reading.pictures, self.pictures_cosines),
+        ):
+            if letter in state and read.learnt:
+                known &= ~np.isnan(cosines).all(axis=1)
+        return known
+
 
 def unlike_all(cosines: NDArray[float64], without: int | None = None) -> NDArray[float64]:
     """Return 1 - the largest of each row of *cosines* ``[n]``; NaN where it has none."""
@@ -113,10 +127,10 @@ def fit_reading(windows: Windows, held_out: HeldOut, scene: Scene, chosen: NDArr
     # Until windows with both tell better: the mean of two independent values, each of mean -1.64 and deviation 1.
     reading = Reading(sound, pictures, _EQUAL, dict.fromkeys(STATES, 1.0), -0.47, 0.71, dict.fromkeys(STATES, 0.0))
     for state in ("a", "v", "av"):
-        enough = chosen & windows.has(state)
+        enough = chosen & windows.has(state) & held_out.knows(state, reading)
         if enough.sum() >= _ENOUGH:
             reading = _fit_shares(windows, held_out.read(reading, enough), reading, scene, state, enough)
-    both = chosen & windows.has("av")
+    both = chosen & windows.has("av") & held_out.knows("av", reading)
     if sound.learnt and pictures.learnt and both.sum() >= _ENOUGH:
         reading = _fit_likeness_of_both(windows, held_out, reading, both & ~windows.none)
         reading = _never_surer_alone(windows, held_out.read(reading, both), reading, scene, both)
@@ -127,7 +141,8 @@ def _fit_modality(
     windows: Windows, logits: Mapping[float, NDArray[float64]], distances: NDArray[float64], chosen: NDArray[bool_]
 ) -> Modality:
     chosen = chosen & ~np.isnan(distances)
-    if not logits or not chosen.any():
+    scenes = chosen & ~windows.none
+    if not logits or not scenes.any():
         return Modality(learnt=False)
     weight, right = weights(windows, chosen)[chosen], windows.label_index[chosen]
     # Laplace's rule of succession: whoever saw n sources, all told rightly, knows of the next no more than this.
@@ -139,7 +154,6 @@ def _fit_modality(
             loss = float(weight @ losses(right, np.exp(expert_word(said[chosen], read))))
             if loss < least:
                 best, least = read, loss
-    scenes = chosen & ~windows.none
     middle, spread = _limit(distances[scenes], weights(windows, scenes)[scenes])
     return replace(best, middle=middle, spread=spread)
 
@@ -206,7 +220,7 @@ def _offsets(
     at_threshold = float(np.log(THRESHOLD / (1.0 - THRESHOLD)))
     offsets = {}
     for state in STATES:
-        scenes = chosen & windows.has(state) & ~windows.none
+        scenes = chosen & windows.has(state) & ~windows.none & held_out.knows(state, reading)
         offsets[state] = 0.0
         if scenes.any():
             _, odds = judge(state, held_out.read(reading, scenes), reading, scene)

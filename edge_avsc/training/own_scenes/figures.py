@@ -19,7 +19,7 @@ def figures(windows: Windows, held_out: HeldOut, scene: Scene) -> dict[str, Any]
     """Return the figures of each state of the modalities that the folder can judge, ready for a bundle's *measured*.
 
     Each fold is judged by experts that learnt from the others, read as the others teach. Classes of one source have no
-    part in it. Intervals: bootstrap over sources.
+    part in it, nor have those of one source of a modality where that counts. Intervals: bootstrap over sources.
     """
     judged: dict[str, tuple[NDArray[float64], NDArray[float64]]] = {
         state: (np.full((len(windows.sound), len(scene.labels)), np.nan), np.full(len(windows.sound), np.nan))
@@ -28,7 +28,7 @@ def figures(windows: Windows, held_out: HeldOut, scene: Scene) -> dict[str, Any]
     for fold in np.unique(windows.folds).tolist():
         reading = fit_reading(windows, held_out, scene, windows.folds != fold)
         for state, (probabilities, odds) in judged.items():
-            mine = (windows.folds == fold) & windows.has(state)
+            mine = (windows.folds == fold) & windows.has(state) & held_out.knows(state, reading)
             if mine.any():
                 probabilities[mine], odds[mine] = judge(state, held_out.read(reading, mine), reading, scene)
     measured = {state: _of_state(windows, scene, state, *judged[state]) for state in STATES}
@@ -47,7 +47,8 @@ def _of_state(
     probabilities: NDArray[float64],
     odds: NDArray[float64],
 ) -> dict[str, Any]:
-    mine = windows.has(state) & windows.judged & ~windows.none
+    told = windows.judged(state) & ~np.isnan(odds)
+    mine = told & ~windows.none
     if not mine.any():
         return {}
     right, said, units = windows.label_index[mine], probabilities[mine], windows.sources[mine]
@@ -56,7 +57,7 @@ def _of_state(
     at_threshold = np.log(THRESHOLD / (1.0 - THRESHOLD))
     strange = (odds[mine] > at_threshold).astype(float64)
     accuracy, log_loss = macro_intervals(units, [hits, losses(right, said)], right)
-    none = windows.has(state) & windows.none
+    none = told & windows.none
     figures = {
         "windows": int(mine.sum()),
         "sources": len(np.unique(units)),
@@ -73,7 +74,7 @@ def _of_state(
         },
         "called_none_of_ours": round(float(weights(windows, mine)[mine] @ strange), 4),
     }
-    rehearsed = windows.has(state) & ~windows.own
+    rehearsed = windows.has(state) & ~windows.own & ~np.isnan(odds)
     if rehearsed.any():
         kept = probabilities[rehearsed].argmax(axis=1) == windows.label_index[rehearsed]
         figures["kept_labels_stay"] = round(float(weights(windows, rehearsed)[rehearsed] @ kept), 4)
@@ -88,7 +89,7 @@ def _untaught(windows: Windows, held_out: HeldOut, reading: Reading, state: str)
     The limit is where the same share of the others' windows ends as in the finished bundle.
     """
     shares = []
-    there = windows.has(state) & ~windows.none
+    there = windows.has(state) & ~windows.none & held_out.knows(state, reading)
     for label in np.unique(windows.label_index[there & windows.own]).tolist():
         unlike = unlikeness(state, held_out.read(reading, there, without=label), reading)
         known, untaught = windows.label_index[there] != label, windows.label_index[there] == label

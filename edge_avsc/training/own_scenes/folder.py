@@ -53,7 +53,7 @@ def read_folder(folder: str | Path, least: int = 2) -> SceneFolder:
     Recordings of one source are never both learnt from and judged. A source is, whichever is told first: the folder
     inside the label's (``kitchen/monday/1.mp4``); the place in a name in TAU's way (``park-lyon-1144-44031.wav``); the
     name without a number at its end (``cellar_1.wav`` and ``cellar_2.wav`` are cuts of one), unless nothing but the
-    label or a device's own word is left of it (``kitchen_1``, ``IMG_0001``); the recording itself.
+    label or a device's own word is left of it (``kitchen_1``, ``IMG_0001``); the name without its ending.
 
     Raises ConfigError where there are fewer scenes than *least*, one has no recordings, or a scene cannot be called so.
     """
@@ -88,10 +88,10 @@ def source_of(path: Path, label_folder: Path) -> str:
         return place
     numbered = _NUMBERED.fullmatch(path.stem)
     if numbered is None:
-        return path.name
+        return path.stem
     before = numbered["before"]
     alike = before.casefold() == label_folder.name.casefold()
-    return path.name if alike or _OF_DEVICES.fullmatch(before) else before
+    return path.stem if alike or _OF_DEVICES.fullmatch(before) else before
 
 
 def _rows(label_folder: Path) -> Iterator[Row]:

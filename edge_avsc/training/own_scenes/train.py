@@ -88,6 +88,11 @@ def _train(plan: Plan, upon: SceneModel, windows: Windows, embedding_s: float, c
     began_ns = clock.now_ns()
     scene = Scene(windows.classes, windows.has_none, upon.labels)
     held_out = hold_out(windows, shipped_words(upon, windows))
+    if not held_out.sound and not held_out.pictures:
+        raise ConfigError(
+            f"{plan.folder} has sound of fewer than two scenes in two sources each, and pictures likewise, so nothing "
+            "tells them apart; record sound or pictures of at least two."
+        )
     measured = figures(windows, held_out, scene)
     head = fit_head(windows, held_out, scene)
     training_s = (clock.now_ns() - began_ns) / NS_PER_S
@@ -212,7 +217,7 @@ def _warnings(windows: Windows) -> Iterator[str]:
     """Yield what a person should know of the data, a sentence each."""
     for place in np.unique(windows.label_index[windows.own]).tolist():
         label, mine = windows.classes[place], windows.own & (windows.label_index == place)
-        if not windows.judged[mine].any():
+        if not windows.judged("")[mine].any():
             yield (
                 f"'{label}' has one source: it is learnt, but no figure covers it, and what is peculiar to that "
                 "recording may be taken for the scene; record it at another time or place too."
@@ -220,6 +225,8 @@ def _warnings(windows: Windows) -> Iterator[str]:
         for state, what in (("a", "sound"), ("v", "pictures")):
             if not ((windows.label_index == place) & windows.has(state)).any():
                 yield f"'{label}' has no {what}: by {what} alone it will not be recognised."
+            elif windows.judged("")[mine].any() and not windows.judged(state)[mine].any():
+                yield f"'{label}' has {what} from one source: no figure of {what} alone covers it."
 
 
 def _told(measured: dict[str, Any]) -> Iterator[str]:

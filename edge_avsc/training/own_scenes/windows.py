@@ -26,8 +26,7 @@ class Windows:
 
     classes: the scenes, and 'none' last where *has_none*: recordings of no scene. sound ``[n, n_audio_features]``,
     pictures ``[n, n_image_features]``: float64, rows of NaN where missing. label_index ``[n]``: place in *classes*.
-    sources ``[n]``: numbers. own ``[n]``: False for drawn embeddings, which stand for labels that are kept. judged
-    ``[n]``: whether its class has two sources or more, so that a figure means something. folds
+    sources ``[n]``: numbers. own ``[n]``: False for drawn embeddings, which stand for labels that are kept. folds
     ``[n]``: in 0..FOLDS - 1; all of a source are in one, but where a class has no other.
     """
 
@@ -38,7 +37,6 @@ class Windows:
     label_index: NDArray[int64]
     sources: NDArray[int64]
     own: NDArray[bool_]
-    judged: NDArray[bool_]
     folds: NDArray[int64]
 
     @property
@@ -54,6 +52,14 @@ class Windows:
             if letter in state:
                 there &= ~np.isnan(values[:, 0])
         return there
+
+    def judged(self, state: str) -> NDArray[bool_]:
+        """Tell which windows a figure of a state may be of: those of a class that has two sources of it or more."""
+        there = self.own & self.has(state)
+        classes = range(len(self.classes))
+        known = [len(np.unique(self.sources[there & (self.label_index == place)])) > 1 for place in classes]
+        judged: NDArray[bool_] = there & np.array(known)[self.label_index]
+        return judged
 
 
 def gather(
@@ -77,16 +83,14 @@ def gather(
     label_index, sources = np.repeat(label, counts), np.repeat(source, counts)
     sound = np.concatenate([part.sound for part in parts]).astype(float64)
     pictures = np.concatenate([part.pictures for part in parts]).astype(float64)
-    alone = [len(np.unique(sources[label_index == place])) < 2 for place in range(len(classes))]
-    judged = ~np.array(alone)[label_index]
+    recorded = len(label_index)
     if rehearsed is not None:
         sound, pictures = np.concatenate([sound, rehearsed.sound]), np.concatenate([pictures, rehearsed.pictures])
         label_index = np.concatenate([label_index, rehearsed.label_index])
         sources = np.concatenate([sources, len(known) + np.arange(len(rehearsed.label_index))])
-    own = np.arange(len(label_index)) < len(judged)
-    judged = np.concatenate([judged, np.zeros(len(own) - len(judged), bool)])
+    own = np.arange(len(label_index)) < recorded
     folds = _folds(label_index, sources, ~np.isnan(sound[:, 0]), seed)
-    return Windows(classes, has_none, sound, pictures, label_index, sources, own, judged, folds)
+    return Windows(classes, has_none, sound, pictures, label_index, sources, own, folds)
 
 
 def weights(windows: Windows, chosen: NDArray[bool_]) -> NDArray[float64]:
@@ -104,10 +108,12 @@ def weights(windows: Windows, chosen: NDArray[bool_]) -> NDArray[float64]:
 
 
 def thinned(windows: Windows, chosen: NDArray[bool_]) -> NDArray[bool_]:
-    """Return *chosen* without windows in between, evenly, where there are more than it takes to learn from."""
-    step = max(1, -(-int(chosen.sum()) // _LEARN_FROM))
+    """Return *chosen* without windows in between, evenly, where a class has more than it takes to learn from."""
     kept = np.zeros_like(chosen)
-    kept[np.flatnonzero(chosen)[::step]] = True
+    classes = np.unique(windows.label_index[chosen])
+    for label in classes:
+        mine = np.flatnonzero(chosen & (windows.label_index == label))
+        kept[mine[:: max(1, -(-len(mine) * len(classes) // _LEARN_FROM))]] = True
     return kept
 
 

@@ -16,11 +16,13 @@ from edge_avsc.training.own_scenes.folder import read_folder, source_of
         ("backyard_1.wav", "backyard"),
         ("backyard-002.wav", "backyard"),
         ("backyard (3).wav", "backyard"),
-        ("park_1.wav", "park_1.wav"),
-        ("IMG_0001.mov", "IMG_0001.mov"),
-        ("VID_20240101_120000.mp4", "VID_20240101_120000.mp4"),
-        ("20240101_120000.mp4", "20240101_120000.mp4"),
-        ("fountain.mp4", "fountain.mp4"),
+        ("backyard.wav", "backyard"),
+        ("backyard.mp4", "backyard"),
+        ("park_1.wav", "park_1"),
+        ("IMG_0001.mov", "IMG_0001"),
+        ("VID_20240101_120000.mp4", "VID_20240101_120000"),
+        ("20240101_120000.mp4", "20240101_120000"),
+        ("fountain.mp4", "fountain"),
     ],
 )
 def test_a_source_is_told_by_folder_place_or_name(name: str, source: str) -> None:

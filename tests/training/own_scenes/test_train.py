@@ -177,6 +177,20 @@ def test_too_little_gets_a_sentence(seconds: float, sentence: str, tiny_folder: 
         lines(Plan(folder, tmp_path / "out", upon=str(tiny_folder)))
 
 
+def test_sound_of_one_scene_and_pictures_of_another_tell_nothing_apart(tiny_folder: Path, tmp_path: Path) -> None:
+    for number in range(2):
+        (tmp_path / "scenes/kitchen").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "scenes/garden").mkdir(exist_ok=True)
+        write_recording(
+            tmp_path / f"scenes/kitchen/monday{number}.wav", 5.0, sound=sound("kitchen", number, 5.0), pictures=None
+        )
+        write_recording(
+            tmp_path / f"scenes/garden/tuesday{number}.mkv", 5.0, sound=None, pictures=pictures("garden", number)
+        )
+    with pytest.raises(ConfigError, match=r"so nothing tells them apart; record sound or pictures of at least two"):
+        lines(Plan(tmp_path / "scenes", tmp_path / "out", str(tiny_folder)))
+
+
 def test_scenes_of_one_recording_are_learnt_but_not_judged(tiny_folder: Path, tmp_path: Path) -> None:
     for label in ("cellar", "garden"):
         (tmp_path / "scenes" / label).mkdir(parents=True)
