@@ -52,7 +52,7 @@ def print_comparison(found: Comparison, stream: TextIO) -> None:
 
 
 def _drawn(found: Comparison) -> str:
-    if found.units == found.n:
+    if found.units == found.n and not found.located:
         return "and so does the bootstrap here, since no name says what was recorded in one place."
     alone = found.n - found.located
     others = f", {alone} samples whose names say none go with their file" if alone else ""

@@ -6,7 +6,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from edge_avsc.errors import ConfigError, nearest
 
@@ -17,6 +17,7 @@ TRAIN_SPLITS = ("fold1_train.csv", "train.csv")
 
 # scene-city-location-segment[-device], as TAU names its clips: 'airport-lisbon-1000-40000.wav'.
 _TAU_NAME = re.compile(r"(?P<scene>[a-z_]+)-(?P<city>[a-z]+)-(?P<location>[a-z]*[0-9]+)-.+")
+_ROLE_FOLDER = re.compile(r"^(?:audio|video)/")
 _SOUND_COLUMNS = ("filename_audio", "filename")
 _BARE_NAMES = "test_dataname"
 
@@ -28,7 +29,7 @@ class Row:
     name: the file as the list has it (the sound's, where there is one); unique in a dataset, and what outputs name.
     audio, video: the files; None where the modality is absent. Both may be one file.
     scene_label: None where the list has no labels.
-    location: where it was recorded, as ``city-number``, from the file's name; the file's name where that does not say.
+    location: where it was recorded, as ``city-number``, from the file's name; the file itself where that does not say.
     city: None where the file's name does not say.
     """
 
@@ -100,16 +101,22 @@ def read_dataset(
     rows, repeated = _unique(_read(folder, chosen, labels_from_names))
     trained = _train_split(folder, train)
     # A list that is evaluated is not its own training list, even where it is called train.csv.
-    known = [] if trained is None or trained == chosen else _read(folder, trained, labels_from_names)
+    known = (
+        [] if trained is None or trained.resolve() == chosen.resolve() else _read(folder, trained, labels_from_names)
+    )
     return Dataset(folder, chosen, rows, repeated, _unique(known)[0])
 
 
 def place_of(name: str) -> tuple[str | None, str, str | None]:
-    """Return scene, location and city that a clip's file name says; None, the name without suffix, None otherwise."""
-    stem = Path(name).stem
-    found = _TAU_NAME.fullmatch(stem)
+    """Return scene, location and city that a clip's file name says.
+
+    Otherwise it is None, the name without ``audio/`` or ``video/`` and its suffix, and None: clips that folders part
+    may be called alike.
+    """
+    path = PurePosixPath(name)
+    found = _TAU_NAME.fullmatch(path.stem)
     if found is None:
-        return None, stem, None
+        return None, _ROLE_FOLDER.sub("", str(path.parent / path.stem)), None
     return found["scene"], f"{found['city']}-{found['location']}", found["city"]
 
 
@@ -164,7 +171,7 @@ def _unique(rows: list[Row]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
 def _read(folder: Path, path: Path, labels_from_names: bool) -> list[Row]:
     try:
         # The published lists end their lines in three ways, and two of them in one file.
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read as a list ({error}); restore it, or name another one.") from error
     delimiter = "\t" if lines and "\t" in lines[0] else ","
@@ -172,7 +179,8 @@ def _read(folder: Path, path: Path, labels_from_names: bool) -> list[Row]:
     try:
         rows = list(_rows(folder, path, reader, labels_from_names))
     except csv.Error as error:
-        raise ConfigError(f"{path}, line {reader.line_num}: {error}; mend that line.") from error
+        # The reader counts a line once it is read.
+        raise ConfigError(f"{path}, line {reader.line_num + 1}: {error}; mend that line.") from error
     if not rows:
         raise ConfigError(f"{path} names no clips; add lines to it, or name another list.")
     return rows
@@ -196,6 +204,11 @@ def _rows(folder: Path, path: Path, reader: csv.DictReader[str], labels_from_nam
         if not audio and not video:
             raise ConfigError(
                 f"{path}, line {reader.line_num}: no file is named; name its sound, its pictures or both."
+            )
+        if not f"{audio}{video}".isprintable():
+            raise ConfigError(
+                f"{path}, line {reader.line_num}: the name {f'{audio}{video}'!r} has a tab or another character that "
+                "outputs cannot hold; rename the file."
             )
         scene, location, city = place_of(audio or video)
         label = values.get("scene_label") or (scene if labels_from_names else None)

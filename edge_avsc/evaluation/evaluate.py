@@ -44,6 +44,9 @@ class System:
     bundle: Bundle
 
 
+_FIGURES = ("report.html", "results.json", "scores.csv", "reference.csv")
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluated:
     """What came of it. problems: the clips that could not be scored, each with a sentence that says why."""
@@ -93,6 +96,9 @@ def evaluate(dataset: Dataset, systems: Sequence[System], out: Path, jobs: int) 
         if dataset.labelled:
             yield from _write_figures(dataset, evaluated, out)
         else:
+            # What an earlier list's figures were must not stand beside what is said of this one.
+            for name in _FIGURES:
+                (out / name).unlink(missing_ok=True)
             yield f"{dataset.split} has no labels, so there are no figures; what the model says of each window:"
         for one in evaluated:
             write_submission(out, one.system.label, one.windows)

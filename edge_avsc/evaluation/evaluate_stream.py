@@ -63,6 +63,8 @@ def _play(dataset: Dataset, model: SceneModel, planned: Plan) -> Played:
         return shown(clips, len(planned.rows), model.bundle.name, sys.stderr)
 
     played = play(model, Splice(planned, model.bundle.image, each=each), hop_ns(HOP_S))
+    if not len(played.end_ns):
+        raise ConfigError(f"The clips of {dataset.split} together are shorter than a window of 1 s; give more --hours.")
     if not len(played.change_ns):
         raise ConfigError(f"Too few clips of {dataset.split} could be read to change the scene; mend or replace them.")
     return played

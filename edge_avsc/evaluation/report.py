@@ -162,6 +162,8 @@ def _modalities(systems: Sequence[dict[str, Any]]) -> str:
             rows.append((name_of(system, systems), what, one["of"], *_short(one)))
             label = what if one["of"] == "windows with both" else f"{what}, {one['of']}"
             drawn.append((system["name"], label, one["macro_accuracy"], one["macro_accuracy_bootstrap"]))
+    if not drawn:
+        return ""
     header = ("", "judged by", "of", "n", "locations", "accuracy, %", "log-loss")
     return figure(figures.intervals(drawn)) + table(header, rows)
 

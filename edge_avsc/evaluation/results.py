@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 
@@ -26,6 +26,7 @@ class ResultStore:
 
     def __init__(self, path: Path, key: str) -> None:
         self._path = path
+        self._stamps: dict[str, str] = {}
         self.discarded = 0
         try:
             self._database = sqlite3.connect(path, isolation_level=None, timeout=1.0)
@@ -56,11 +57,12 @@ class ResultStore:
             run("DELETE FROM about")
             run("INSERT INTO about VALUES (?)", (key,))
 
-    def missing(self, rows: Iterable[Row]) -> list[Row]:
+    def missing(self, rows: Collection[Row]) -> list[Row]:
         """Return the clips of which there is no result, or that have changed since; their results are let go."""
         try:
             known = dict(self._database.execute("SELECT name, stamp FROM clips").fetchall())
-            left = [row for row in rows if known.get(row.name) != stamp(row)]
+            self._stamps = {row.name: stamp(row) for row in rows}
+            left = [row for row in rows if known.get(row.name) != self._stamps[row.name]]
             stale = [(row.name,) for row in left if row.name in known]
             self._database.execute("BEGIN")
             self._database.executemany("DELETE FROM clips WHERE name = ?", stale)
@@ -70,10 +72,13 @@ class ResultStore:
         return left
 
     def put(self, row: Row, scores: ClipScores) -> None:
-        """Keep a clip's result; it is safe on disk afterwards."""
+        """Keep a clip's result; it is safe on disk afterwards.
+
+        It counts for the files as they were when ``missing`` was asked: one that is still written then is scored again.
+        """
         packed = io.BytesIO()
         np.savez(packed, windows=scores.windows, skewed=scores.skewed, skewed_windows=scores.skewed_windows)
-        values = (row.name, stamp(row), packed.getvalue(), json.dumps(scores.events))
+        values = (row.name, self._stamps.get(row.name) or stamp(row), packed.getvalue(), json.dumps(scores.events))
         try:
             self._database.execute("INSERT OR REPLACE INTO clips VALUES (?, ?, ?, ?)", values)
         except sqlite3.Error as error:
@@ -96,7 +101,7 @@ class ResultStore:
 
 
 def stamp(row: Row) -> str:
-    """Return what changes when a file of a clip changes: whether it is there, its size and its time."""
+    """Return what changes when a file of a clip changes: where it is, whether it is there, its size and its time."""
     return " ".join("-" if path is None else _file_stamp(path) for path in (row.audio, row.video))
 
 
@@ -105,4 +110,4 @@ def _file_stamp(path: Path) -> str:
         found = path.stat()
     except OSError:
         return "missing"
-    return f"{found.st_size}:{found.st_mtime_ns}"
+    return f"{path.resolve()}:{found.st_size}:{found.st_mtime_ns}"

@@ -72,7 +72,9 @@ def plan(
             by_label.setdefault(row.scene_label, []).append(row)
     random = np.random.default_rng(seed)
     lengths = _Lengths(length_ns or _extent)
-    clips = {label: _in_turn(by_label[label], random) for label in sorted(by_label)}
+    # A label that cannot be read at all would let the one before it follow itself.
+    readable = [label for label in sorted(by_label) if any(map(lengths.of, by_label[label]))]
+    clips = {label: _in_turn(by_label[label], random) for label in readable}
     planned: list[Row] = []
     left_ns = seconds * NS_PER_S
     while left_ns > 0:

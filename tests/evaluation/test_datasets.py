@@ -38,6 +38,8 @@ def test_rows_have_files_labels_and_places(tmp_path: Path) -> None:
 def test_places_are_read_off_names() -> None:
     assert place_of("audio/metro_station-lyon-1045-40062-a.wav") == ("metro_station", "lyon-1045", "lyon")
     assert place_of("audio/12345.wav") == (None, "12345", None)
+    assert place_of("tram/000.wav") == (None, "tram/000", None)
+    assert place_of("audio/000.wav#t=1,2") == (None, "000", None)
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
@@ -48,6 +50,18 @@ def test_any_line_end_and_delimiter(newline: str, delimiter: str, tmp_path: Path
     text = newline.join(line.replace(" ", delimiter) for line in lines)
     (folder / "evaluation_setup" / "all.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
     assert [(row.name, row.scene_label) for row in read_dataset(folder).rows] == [("a.wav", "bus"), ("b.wav", "tram")]
+
+
+def test_only_line_ends_end_a_line(tmp_path: Path) -> None:
+    folder = dataset(tmp_path, all="filename,scene_label\na\u2028b.wav,bus\nc.wav,tram\n")
+    with pytest.raises(ConfigError, match=r"all.csv, line 2: the name 'a\\u2028b.wav' has a tab or another character"):
+        read_dataset(folder)
+
+
+def test_the_list_that_is_evaluated_is_not_its_own_training_list(tmp_path: Path) -> None:
+    folder = dataset(tmp_path, train="filename\tscene_label\na.wav\tbus\n")
+    for named in ("train.csv", str(folder / "evaluation_setup/../evaluation_setup/train.csv")):
+        assert read_dataset(folder, named).train == ()
 
 
 def test_published_list_of_names(tmp_path: Path) -> None:

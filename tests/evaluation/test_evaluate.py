@@ -18,6 +18,7 @@ from sklearn.metrics import log_loss, recall_score
 from edge_avsc.cli import main
 from edge_avsc.evaluation.outputs import read_output, read_reference
 from evaluation.tau_folder import CLIPS, write_clip, write_list
+from recordings import Sound, write_recording
 from tiny_bundle import LABELS, write_tiny_bundle
 
 SCRIPT = str(Path(sys.executable).with_name("edge-avsc"))
@@ -223,6 +224,17 @@ def test_without_labels_only_outputs_are_written(
     assert "has no labels" in capsys.readouterr().out
     assert set(written(tmp_path / "out")) == {f"{LABEL}.output.csv", f"{LABEL}.clips.csv"}
     assert run(*arguments, "--out", tmp_path / "out", "--labels-from-names") == 0
+    assert (tmp_path / "out/report.html").exists()
+    assert run(*arguments, "--out", tmp_path / "out") == 0
+    assert not {"report.html", "results.json", "reference.csv"} & set(written(tmp_path / "out"))
+
+
+def test_clips_that_say_nothing_have_a_report_all_the_same(tiny_folder: Path, tmp_path: Path) -> None:
+    silence = Sound(rate_hz=16_000, channels=1, samples=np.zeros((64_000, 1), np.float32))
+    for name in ("a", "b"):
+        write_recording(tmp_path / f"{name}.wav", 4.0, sound=silence, pictures=None)
+    write_list(tmp_path, ["a.wav\t\tbus", "b.wav\t\ttram"])
+    assert run("evaluate", tmp_path, "--model", tiny_folder, "--out", tmp_path / "out", "--jobs", "1") == 0
     assert (tmp_path / "out/report.html").exists()
 
 

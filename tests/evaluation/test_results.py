@@ -48,6 +48,27 @@ def test_changed_clip_is_scored_again(tmp_path: Path) -> None:
         assert store.get(row) is None
 
 
+def test_clip_that_changes_while_it_is_scored_is_scored_again(tmp_path: Path) -> None:
+    """As one that was still being written."""
+    row = clip(tmp_path, "a.wav")
+    with ResultStore(tmp_path / "r.sqlite", "key") as store:
+        assert store.missing([row]) == [row]
+        row.audio.write_bytes(b"sound and more")  # type: ignore[union-attr]
+        store.put(row, SCORES)
+        assert store.missing([row]) == [row]
+
+
+def test_clip_of_the_same_name_elsewhere_is_another(tmp_path: Path) -> None:
+    rows = []
+    for folder in (tmp_path / "one", tmp_path / "other"):
+        folder.mkdir()
+        rows.append(clip(folder, "a.wav"))
+        os.utime(folder / "a.wav", ns=(0, 0))
+    with ResultStore(tmp_path / "r.sqlite", "key") as store:
+        store.put(rows[0], SCORES)
+        assert store.missing(rows[1:]) == rows[1:]
+
+
 def test_other_key_discards(tmp_path: Path) -> None:
     row = clip(tmp_path, "a.wav")
     with ResultStore(tmp_path / "r.sqlite", "key") as store:

@@ -73,6 +73,17 @@ def test_clips_that_cannot_be_read_are_told_and_left_out() -> None:
     assert not {"bus-0", "tram-3"} & {row.name for row in planned.rows}
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_label_that_cannot_be_read_lets_none_follow_itself(seed: int) -> None:
+    def unless_park(row: Row) -> int:
+        if row.scene_label == "park":
+            raise ConfigError(f"{row.name} is gone.")
+        return LONGEST_NS
+
+    found = scenes(plan(ROWS, seconds=3600, stay_s=5, seed=seed, length_ns=unless_park))
+    assert {count for _, count in found} == {1}
+
+
 @pytest.mark.parametrize("rows", [[], ROWS[:1], [row("a", None), row("b", None)]])
 def test_one_label_never_changes(rows: list[Row]) -> None:
     with pytest.raises(ConfigError, match="two labels"):

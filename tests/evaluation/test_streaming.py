@@ -261,6 +261,7 @@ def test_a_page_with_no_delay_at_all_can_be_drawn() -> None:
         (["--model", "again"], "--stream measures one bundle at a time"),
         (["--jobs", "2"], "leave out --jobs"),
         (["--split", "one.csv"], "need clips of two labels"),
+        (["--split", "short.csv", "--hours", "0.0001", "--stay-s", "0.1"], "shorter than a window of 1 s; give more"),
         (["--out", "audio/bus-paris-0-0.wav"], "cannot be written"),
     ],
 )
@@ -268,6 +269,10 @@ def test_what_is_wrong_is_one_sentence(
     dataset: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
 ) -> None:
     (dataset / "evaluation_setup" / "one.csv").write_text("filename_audio\tscene_label\naudio/bus-paris-0-0.wav\tbus")
+    for name in ("x", "y"):
+        write_recording(dataset / f"audio/{name}.wav", 0.4, pictures=None)
+    short = "filename_audio\tscene_label\naudio/x.wav\tshopping_mall\naudio/y.wav\ttram\n"
+    (dataset / "evaluation_setup" / "short.csv").write_text(short)
     out = dataset / "audio/bus-paris-0-0.wav"
     options = [str(out) if option == "audio/bus-paris-0-0.wav" else option for option in options]
     assert stream(dataset, tiny_folder, dataset / "out", *options) == 2

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_avsc import __version__
 from edge_avsc.bundle import Bundle
 from edge_avsc.errors import ConfigError
 from edge_avsc.evaluation.datasets import Row
@@ -21,8 +22,9 @@ class EmbeddingStore:
 
     def __init__(self, folder: Path, bundle: Bundle) -> None:
         self.folder = folder
+        self._asked: dict[str, str] = {}
         parts = bundle.graphs["cpu"]
-        self._made_by = f"{parts.audio.sha256} {parts.image.sha256} {HOP_S} {bundle.audio} {bundle.image}"
+        self._made_by = f"{__version__} {parts.audio.sha256} {parts.image.sha256} {HOP_S} {bundle.audio} {bundle.image}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -30,21 +32,30 @@ class EmbeddingStore:
 
     def get(self, row: Row) -> Embeddings | None:
         """Return what is kept of a recording as it is now, or None."""
+        of = self._asked[row.name] = self._of(row)
         try:
             with np.load(self._path(row)) as kept:
-                if str(kept["of"]) == self._of(row):
+                if str(kept["of"]) == of:
                     return Embeddings(kept["sound"], kept["pictures"])
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None  # missing, or torn by a crash: embedded again
         return None
 
     def put(self, row: Row, embeddings: Embeddings) -> None:
-        """Keep a recording's embeddings; ConfigError where they cannot be written."""
+        """Keep a recording's embeddings, of it as it was when it was asked for.
+
+        Raises ConfigError where they cannot be written.
+        """
         path = self._path(row)
         beside = path.with_suffix(".part")
         try:
             with beside.open("wb") as file:
-                np.savez(file, of=np.array(self._of(row)), sound=embeddings.sound, pictures=embeddings.pictures)
+                np.savez(
+                    file,
+                    of=np.array(self._asked.get(row.name) or self._of(row)),
+                    sound=embeddings.sound,
+                    pictures=embeddings.pictures,
+                )
             os.replace(beside, path)
         except OSError as error:
             raise self._failure(error) from error
