@@ -22,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # One thread is the default everywhere; numpy's libraries read this when they are imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # A camera whose picture says that it is of a billion pixels gets none of the memory for them.
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 26))
     _open_what_is_closed()
     code = _run(_parser().parse_args(argv))
     if argv is None and threading.active_count() > 1:

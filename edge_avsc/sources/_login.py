@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-_FIELD = re.compile(r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
+_FIELD = re.compile(r'\b(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
 _HASHES = {"md5": "md5", "sha-256": "sha256"}
 
 

@@ -73,7 +73,8 @@ class Multipart:
         else:
             name, _, value = line.partition(b":")
             if name.strip().lower() == b"content-length" and value.strip().isdigit():
-                self._length = int(value)
+                # Python takes no number of thousands of digits.
+                self._length = int(value[:20])
                 if self._length > LARGEST_PART:
                     raise MultipartError("a part is larger than 16 MiB")
 

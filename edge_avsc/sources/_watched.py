@@ -58,7 +58,8 @@ class Watched:
     """Runs *read* in a thread of its own until it is stopped, fails, or shows no sign of life.
 
     name: what the errors call the source. read: opens the device, sets ``feed.opened``, and delivers while
-    ``feed.wanted``. opening_s, silence_s: how long it may show no sign of life before and after it is open.
+    ``feed.wanted``. opening_s, silence_s: how long it may show no sign of life before and after it is open. let_go: is
+    called, in another thread, when nobody wants anything more, to end a read that blocks.
     """
 
     def __init__(
@@ -69,12 +70,14 @@ class Watched:
         *,
         opening_s: float = 5.0,
         silence_s: float = 1.0,
+        let_go: Callable[[], None] = lambda: None,
     ) -> None:
         self._name = name
         self._clock = clock
         self._read = read
         self._opening_s = opening_s
         self._silence_s = silence_s
+        self._end_read = let_go
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
@@ -90,6 +93,7 @@ class Watched:
             self._watch(feed, self._thread, stop)
         finally:
             feed.close()
+            self._end_read()
             self._thread.join(LETTING_GO_S)
 
     def _let_go(self, stop: threading.Event) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from edge_avsc.clock import Clock
@@ -95,11 +95,13 @@ class LiveMedia:
         timeless = container.format.name in _TIMELESS
         clock = EnvelopeClock()
         since_ns = feed.now_ns()
-        for packet in container.demux([track.stream for track in tracks.values()]):
+        for packet in _packets(container):
             if not feed.wanted:
                 return
+            track = tracks.get(packet.stream.index)
+            if track is None:
+                continue
             now_ns = feed.alive() if packet.size else feed.now_ns()
-            track = tracks[packet.stream.index]
             pts_ns = now_ns if timeless else track.ns(packet.pts)
             if pts_ns is not None:
                 if track.newest_ns is not None and pts_ns < track.newest_ns - BACK_NS:
@@ -157,6 +159,15 @@ class LiveMedia:
             reason = getattr(error, "strerror", None) or type(error).__name__
             sentence = f"{name} cannot be opened ({reason}); check its address and the network."
         raise DeviceError(sentence) from None
+
+
+def _packets(container: Any) -> Iterator[Any]:
+    """Yield all packets, of unwanted streams too: while only these come, whoever reads must see that he may stop."""
+    try:
+        yield from container.demux()
+    except IndexError:
+        # PyAV, where a stream appeared after the others and all of it ends.
+        return
 
 
 def _open_container(uri: str) -> Any:

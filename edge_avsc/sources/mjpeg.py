@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import secrets
 import socket
@@ -23,7 +24,7 @@ from edge_avsc.sources._raw_pictures import Jpeg
 from edge_avsc.sources._watched import Feed, Watched
 from edge_avsc.types import Item, Role
 
-JPEG_END = b"\xff\xd9"
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 NETWORK_S = 2.0
 """How long a name, a connection or an answer may take."""
@@ -71,8 +72,16 @@ class MjpegCamera:
         self._address = network_address(uri, ("http", "https"))
         self._wants = wants
         self._picture_px = picture_px
-        self._request = request or _request
-        self._watched = Watched(self._address.name, clock, self._read, opening_s=2 * NETWORK_S, silence_s=SILENCE_S)
+        self._request = request or self._ask_for
+        self._socket: socket.socket | None = None
+        self._watched = Watched(
+            self._address.name,
+            clock,
+            self._read,
+            opening_s=2 * NETWORK_S,
+            silence_s=SILENCE_S,
+            let_go=self._hang_up,
+        )
 
     def run(self, put: Callable[[Item], None], stop: threading.Event) -> None:
         """Deliver frames until *stop* is set. Raises DeviceError when the stream cannot be had, ends, or stalls."""
@@ -107,10 +116,42 @@ class MjpegCamera:
             for part in parts.feed(data, feed.now_ns()):
                 feed.alive()
                 # Some cameras append something; what was cut off has no end at all.
-                if part.body.rfind(JPEG_END) > len(part.body) // 2:
+                if part.body.startswith(JPEG_START) and part.body.rfind(JPEG_END) > len(part.body) // 2:
                     frames.add(part.started_ns, Jpeg(np.frombuffer(part.body, np.uint8)))
                 else:
                     frames.damaged(part.started_ns)
+
+    def _ask_for(self, address: Address) -> Response:
+        answer = self._ask(address, None)
+        if answer.status == 401 and address.user is not None:
+            wanted = answer.headers.get_all("WWW-Authenticate") or []
+            login = authorization(wanted, address.user, address.password, address.target, secrets.token_hex(8))
+            if login is not None:
+                answer.close()
+                answer = self._ask(address, login)
+        return answer
+
+    def _ask(self, address: Address, login: str | None) -> http.client.HTTPResponse:
+        kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
+        connection = kind(address.host, address.port, timeout=NETWORK_S)
+        headers = {"User-Agent": "edge-avsc", "Accept": "multipart/x-mixed-replace, */*", "Connection": "close"}
+        if login is not None:
+            headers["Authorization"] = login
+        try:
+            connection.connect()
+            self._socket = connection.sock
+            connection.request("GET", address.target, headers=headers)
+            # It is told to close, so that the answer owns the connection from here on.
+            return connection.getresponse()
+        except BaseException:
+            connection.close()
+            raise
+
+    def _hang_up(self) -> None:
+        """End a read that would go on for as long as the server sends something, such as one header after the other."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def _refuse(address: Address, error: Exception) -> NoReturn:
@@ -132,32 +173,6 @@ def _refuse(address: Address, error: Exception) -> NoReturn:
     raise DeviceError(sentence) from None
 
 
-def _request(address: Address) -> Response:
-    answer = _ask(address, None)
-    if answer.status == 401 and address.user is not None:
-        wanted = answer.headers.get_all("WWW-Authenticate") or []
-        login = authorization(wanted, address.user, address.password, address.target, secrets.token_hex(8))
-        if login is not None:
-            answer.close()
-            answer = _ask(address, login)
-    return answer
-
-
-def _ask(address: Address, login: str | None) -> http.client.HTTPResponse:
-    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
-    connection = kind(address.host, address.port, timeout=NETWORK_S)
-    headers = {"User-Agent": "edge-avsc", "Accept": "multipart/x-mixed-replace, */*", "Connection": "close"}
-    if login is not None:
-        headers["Authorization"] = login
-    try:
-        connection.request("GET", address.target, headers=headers)
-        # It is told to close, so that the answer owns the connection from here on.
-        return connection.getresponse()
-    except BaseException:
-        connection.close()
-        raise
-
-
 def _boundary(name: str, response: Response) -> str:
     """Return the boundary that the header names. Raises DeviceError when this is no MJPEG stream."""
     if response.status in (401, 403):
@@ -166,7 +181,12 @@ def _boundary(name: str, response: Response) -> str:
         )
     if response.status != 200:
         raise DeviceError(f"{name} answers {response.status} {response.reason}; check the path of the address.")
-    kind = response.headers.get_content_type()
+    try:
+        kind = response.headers.get_content_type()
+        boundary = str(response.headers.get_param("boundary") or "")
+    except Exception:
+        # The standard library stumbles in many ways over what is no header of this kind.
+        raise DeviceError(f"{name} sends a Content-Type that cannot be read; give the address of a camera.") from None
     if not kind.startswith("multipart/"):
         raise DeviceError(f"{name} sends {kind}, not an MJPEG stream; give its MJPEG address, or name it as 'media'.")
-    return str(response.headers.get_param("boundary") or "")
+    return boundary

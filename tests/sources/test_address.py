@@ -37,6 +37,8 @@ def test_without_a_user_there_is_none() -> None:
         "http://cam/x?user=admin&pwd=hunter2",
         "rtsp://cam/user=admin_password=hunter2_channel=1",
         "rtsp://cam/live&pwd=hunter2",
+        "rtsp://cam/user=admin_password=tl_hunter2_channel=1",
+        "rtsp://cam/pw=hunter2",
         "http://cam/x#hunter2",
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -70,11 +71,10 @@ class Container:
     end: Exception | None = None
     closed: bool = False
 
-    def demux(self, wanted: list[Any]) -> Iterator[Packet]:
+    def demux(self) -> Iterator[Packet]:
         for packet in self.packets:
-            if packet.stream in wanted:
-                self.clock.time_ns = packet.arrival_ns
-                yield packet
+            self.clock.time_ns = packet.arrival_ns
+            yield packet
         if self.end:
             raise self.end
 
@@ -203,6 +203,41 @@ def test_what_it_does_not_hold_is_told(has: Any, role: str, thing: str) -> None:
     assert bool(delivered.chunks) == (has is SOUND)
     nothing, container = run([], streams=[has], roles=("audio",) if role == "audio" else ("video",))
     assert nothing.sentence == f"rtsp://127.0.0.1:1/live holds no {thing}; name another stream of the camera."
+    assert container.closed
+
+
+def test_while_only_what_is_not_wanted_goes_on_it_can_be_stopped() -> None:
+    """Otherwise nobody would look whether it is still wanted, and the camera would never be called again."""
+    clock, stop, seen = SetClock(), threading.Event(), threading.Event()
+
+    class Endless(Container):
+        def demux(self) -> Iterator[Packet]:
+            yield from self.packets
+            while not self.closed:
+                seen.set()
+                yield Packet(PICTURES, START_NS, START_NS)
+
+    container = Endless(clock, both(0.5)[:1])
+    source = LiveMedia(
+        URI,
+        clock=clock,
+        wants=lambda time_ns: False,
+        picture_px=32,
+        roles=frozenset({"audio"}),
+        open_container=lambda uri: container,
+    )
+    thread = threading.Thread(target=source.run, args=(lambda item: None, stop))
+    thread.start()
+    assert seen.wait(5)
+    stop.set()
+    thread.join(5)
+    assert container.closed
+
+
+def test_a_track_that_came_late_ends_with_the_rest() -> None:
+    """PyAV raises IndexError at the end of such a stream."""
+    delivered, container = run(both(1), end=IndexError("list index out of range"))
+    assert delivered.sentence == "rtsp://127.0.0.1:1/live has ended; check the camera and the network."
     assert container.closed
 
 

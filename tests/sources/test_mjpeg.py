@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_avsc.clock import MonotonicClock
 from edge_avsc.errors import ConfigError
 from edge_avsc.sources._address import Address
 from edge_avsc.sources.mjpeg import MjpegCamera
@@ -125,6 +127,14 @@ def test_cut_and_broken_pictures_are_left_out() -> None:
     assert len(delivered.frames) == 1
 
 
+def test_what_is_no_jpeg_is_no_picture() -> None:
+    """Other formats may say in a few bytes that they are of a billion pixels."""
+    png = bytes(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1])
+    delivered = run_until_lost(camera(Answer([part(png + b"\xff\xd9")])))
+    assert delivered.events == [("video", "damaged")]
+    assert delivered.frames == []
+
+
 def test_what_a_camera_appends_to_its_pictures_is_no_damage() -> None:
     delivered = run_until_lost(camera(Answer([part(jpeg(100) + b"\r\n" + b"\0" * 200 + b"stamp")])))
     assert delivered.events == []
@@ -140,6 +150,10 @@ REFUSALS: list[tuple[Answer | Exception, str]] = [
     (
         Answer(kind="text/html"),
         "http://cam/video sends text/html, not an MJPEG stream; give its MJPEG address, or name it as 'media'.",
+    ),
+    (
+        Answer(kind="multipart/x-mixed-replace; boundary*=a; boundary*0=b"),
+        "http://cam/video sends a Content-Type that cannot be read; give the address of a camera.",
     ),
     (ConnectionRefusedError(), "http://cam/video refuses the connection; check its port, and that it is switched on."),
     (socket.gaierror(-2, "unknown"), "The host of http://cam/video is not known; check its name and the network."),
@@ -181,6 +195,34 @@ def test_a_camera_that_sends_bytes_but_no_picture_is_stalled() -> None:
 
     answer = Answer([part(jpeg(9)), b"--frame\r\n\r\n", *[b"x"] * 1000], before=dribble)
     assert run_until_lost(camera(answer, clock)).sentence.startswith("http://cam/video has sent nothing for 1.5 s;")
+
+
+def test_a_server_that_drips_a_header_for_ever_is_hung_up_on() -> None:
+    """Each byte arrives in time, so no timeout of a socket ends it; yet the next attempt must find it gone."""
+    gone = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        one, _ = server.accept()
+        with one, contextlib.suppress(OSError):
+            one.sendall(b"HTTP/1.1 200 OK\r\nX-More: ")
+            while not gone.wait(0.02):
+                one.sendall(b"x")
+        gone.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,))
+        thread.start()
+        source = MjpegCamera(
+            f"http://127.0.0.1:{server.getsockname()[1]}/",
+            clock=MonotonicClock(),
+            wants=lambda time_ns: True,
+            picture_px=32,
+        )
+        stop = threading.Event()
+        threading.Timer(0.3, stop.set).start()
+        source.run(lambda item: None, stop)
+        assert gone.wait(5)
+        thread.join(5)
 
 
 def test_it_may_run_again() -> None:

@@ -70,6 +70,11 @@ def test_a_preamble_and_a_wrong_length_cost_no_more_than_their_part() -> None:
     assert parts([data])[-1] == b"good"
 
 
+def test_a_length_of_thousands_of_digits_is_too_large() -> None:
+    with pytest.raises(MultipartError, match="larger than 16 MiB"):
+        parts([b"--frame\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n"])
+
+
 @pytest.mark.parametrize("head", [b"--frame\r\n\r\n", b"--frame\r\nContent-Length: 99999999\r\n\r\n", b""])
 def test_memory_is_bounded(head: bytes) -> None:
     zeros = [b"\x00" * 100_000] * (LARGEST_PART // 100_000 + 2)
