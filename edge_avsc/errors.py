@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterable
 
 # What a sentence shows as an example stays.
-_USER = re.compile(r"(?<=://)(?!user:password@)\S*@")
-_SECRET = re.compile(r"(?i)\b((?:pass\w*|pwd|token|key|auth\w*|user\w*)=)[^&\s'\"]*")
+_USER = re.compile(r"(?<=://)(?!user:password@)\S*@|(?<=/)(?!user:password@)[^\s/]+:\S*@")
+_SECRET = re.compile(
+    r"(?i)\b((?:[\w-]*(?:pass\w*|pwd|psw|pw|token|key)|auth\w*|user?[\w-]*|usr)=)(?:\"[^\"]*\"|[^&\s'\"]*)"
+)
 
 
 class EdgeAvscError(Exception):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from edge_avsc import verbs_about as about
-from edge_avsc.errors import ConfigError, EdgeAvscError
+from edge_avsc.errors import ConfigError, EdgeAvscError, without_secrets
 
 if TYPE_CHECKING:
     from edge_avsc.config import AppConfig, StreamConfig
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 def complain(what: EdgeAvscError | str) -> None:
-    """Say on stderr what is wrong."""
-    print(f"edge-avsc: {what}", file=sys.stderr)
+    """Say on stderr what is wrong; no password gets into a log."""
+    print(f"edge-avsc: {without_secrets(str(what))}", file=sys.stderr)
 
 
 def _replay(args: argparse.Namespace) -> int:
@@ -127,7 +127,7 @@ def _run(args: argparse.Namespace) -> int:
     import signal
     import threading
 
-    from edge_avsc.clock import MonotonicClock, UtcAnchor
+    from edge_avsc.clock import MonotonicClock, WallClock
     from edge_avsc.live import Monitor
     from edge_avsc.notify import ServiceNotice
     from edge_avsc.succession import begin
@@ -139,12 +139,14 @@ def _run(args: argparse.Namespace) -> int:
     clock = MonotonicClock()
     with about.watched() as watch:
         model, successor = begin(config, watch)
-    notice = ServiceNotice(clock)
+    notice, wall = ServiceNotice(clock), WallClock(clock)
     monitor = Monitor(config, model, clock=clock, stop=stop, successor=successor, beat=notice.alive)
     with contextlib.ExitStack() as opened:
-        sinks, console = _open_sinks(config, opened, UtcAnchor.now(clock).iso, monitor.health, append=True)
+        sinks, console = _open_sinks(config, opened, wall.iso, monitor.health, append=True)
         opened.callback(notice.stopping)
         for output in monitor.outputs():
+            for event in about.clock_set(wall.follow(), config.streams, output.time_ns):
+                _send(event, sinks)
             if _send(output, sinks):
                 notice.ready()
     if console:

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from edge_avsc.errors import ConfigError
 
 # Some cameras take the password in the path.
-_SECRET = re.compile(r"(?i)(pass\w*|pwd|token|key|auth|user)=[^&_/]*")
+_SECRET = re.compile(r"(?i)(pass[a-z]*|pwd|psw|pw|token|key|auth|user)=(?:(?!_[^\W_]+=)[^&/])*")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
 _PRINTABLE = "".join(map(chr, range(33, 127)))

@@ -36,6 +36,9 @@ OPENING_S = 10.0
 SILENCE_S = 1.5
 ENDING_S = 0.5
 PIPE_BYTES = 1 << 20
+ERROR_BYTES = 1 << 18
+"""Drivers may warn with each picture, for months."""
+
 SIZE_PX = (640, 360)
 
 _BOARDS = {
@@ -85,16 +88,18 @@ class GstreamerCamera:
     def _read(self, feed: Feed) -> None:
         pipeline = self._pipeline if self._target is None else _csi(self._target, self._has_element)
         with tempfile.TemporaryFile() as errors:
+            # So that what is written after a cut begins there.
+            fcntl.fcntl(errors, fcntl.F_SETFL, fcntl.fcntl(errors, fcntl.F_GETFL) | os.O_APPEND)
             process, pipe = _launch([self._launcher, "-q", *pipeline], self._size_px, errors)
             try:
-                self._deliver(feed, pipe)
+                self._deliver(feed, pipe, errors)
             finally:
                 os.close(pipe)
                 _end(process)
             if feed.wanted:
                 raise self._ended(feed, errors)
 
-    def _deliver(self, feed: Feed, pipe: int) -> None:
+    def _deliver(self, feed: Feed, pipe: int, errors: IO[bytes]) -> None:
         """Hand frames on until the pipe ends, or nobody wants them any more."""
         width, height = self._size_px
         frames = LiveFrames(self._name, self._wants, self._picture_px, feed.put)
@@ -114,12 +119,15 @@ class GstreamerCamera:
                 feed.opened = True
                 have = 0
                 frames.add(began_ns, Packed(frame, 0, "COLOR_YUV2RGB_YUYV"))
+                if os.fstat(errors.fileno()).st_size > ERROR_BYTES:
+                    errors.truncate(0)
 
     def _ended(self, feed: Feed, errors: IO[bytes]) -> DeviceError:
         errors.seek(0)
-        why = _reason(errors.read().decode(errors="replace"))
+        # What is cut first may have lost what tells a password.
+        why = without_secrets(_reason(errors.read().decode(errors="replace")))[:200]
         what = "has ended" if feed.opened else "does not start"
-        return DeviceError(f"{self._name} {what} ({without_secrets(why)}); try its pipeline with gst-launch-1.0.")
+        return DeviceError(f"{self._name} {what} ({why}); try its pipeline with gst-launch-1.0.")
 
 
 def _split(uri: str) -> list[str]:
@@ -207,7 +215,7 @@ def _reason(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("ERROR", "WARNING: erroneous"))]
     line = (errors or lines[-1:] or ["it does not say why"])[0]
-    return re.sub(r"^(ERROR|WARNING)\S* (from element \S+ )?", "", line)[:200]
+    return re.sub(r"^(ERROR|WARNING)\S* (from element \S+ )?", "", line)
 
 
 def _has_element(name: str) -> bool:
