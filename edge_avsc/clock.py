@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Protocol
@@ -65,6 +66,33 @@ class UtcAnchor:
         )
         moment = datetime.fromtimestamp(seconds, timezone.utc)
         return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest_ns // NS_PER_MS:03d}Z"
+
+
+class WallClock:
+    """Tells the UTC of a clock's times, and follows when the machine's is set, as by NTP after a start, or it slept."""
+
+    MOVED_NS = NS_PER_S // 2
+
+    def __init__(self, clock: Clock, utc_ns: Callable[[], int] = time.time_ns) -> None:
+        self._clock = clock
+        self._utc_ns = utc_ns
+        self._anchor = UtcAnchor(clock.now_ns(), utc_ns())
+
+    def iso(self, time_ns: int) -> str:
+        """Return *time_ns* as ISO 8601 in UTC, by the machine's time as it was when it was last followed."""
+        return self._anchor.iso(time_ns)
+
+    def follow(self) -> int:
+        """Return by how many nanoseconds the machine's time has moved against the clock; 0 if by less than 0.5 s.
+
+        What is told from here on is by the new one.
+        """
+        now = UtcAnchor(self._clock.now_ns(), self._utc_ns())
+        moved_ns = (now.utc_ns - self._anchor.utc_ns) - (now.clock_ns - self._anchor.clock_ns)
+        if abs(moved_ns) < self.MOVED_NS:
+            return 0
+        self._anchor = now
+        return moved_ns
 
 
 class SampleClock:

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from edge_avsc import __version__
@@ -15,6 +15,7 @@ from edge_avsc.errors import ConfigError
 if TYPE_CHECKING:
     from edge_avsc.backends.base import Watch
     from edge_avsc.config import AppConfig
+    from edge_avsc.types import StreamEvent
 
 
 def live_config(path: str | None) -> AppConfig:
@@ -28,6 +29,15 @@ def live_config(path: str | None) -> AppConfig:
     if not config.streams:
         raise ConfigError(f"{path} names no streams; add e.g. 'streams: {{live: {{audio: default, video: default}}}}'.")
     return config
+
+
+def clock_set(moved_ns: int, streams: Iterable[str], time_ns: int) -> Iterator[StreamEvent]:
+    """Yield an event for each stream that says that the machine's time was set, unless it has not moved."""
+    from edge_avsc.types import NS_PER_S, StreamEvent
+
+    if moved_ns:
+        detail = f"The machine's time was set by {moved_ns / NS_PER_S:+.1f} s; times are by the new one from here on."
+        yield from (StreamEvent(stream, "sink", "clock", detail, time_ns) for stream in streams)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_avsc.clock import MonotonicClock, ReplayClock, SampleClock, UtcAnchor
+from edge_avsc.clock import MonotonicClock, ReplayClock, SampleClock, UtcAnchor, WallClock
 from edge_avsc.types import NS_PER_MS, NS_PER_S
 
 RATES = (8000, 11025, 16000, 22050, 44100, 47999, 48000, 96000)
@@ -191,6 +191,21 @@ def test_utc_is_the_anchor_plus_what_passed_on_the_clock() -> None:
     assert anchor.iso(6 * NS_PER_S + 1_500_000) == "2026-01-01T00:00:06.001Z"
     twice = dataclasses.replace(anchor, speed=2.0)
     assert twice.iso(9 * NS_PER_S) == "2026-01-01T00:00:08.000Z"
+
+
+def test_utc_follows_when_the_machines_time_is_set() -> None:
+    """As NTP does after the start of a box that has no clock of its own; or after a sleep, when ours stood still."""
+    clock, utc_s = ReplayClock(1000.0), [1_767_225_600.0]
+    wall = WallClock(clock, lambda: int(utc_s[0] * NS_PER_S) + clock.now_ns())
+    before_ns = clock.now_ns()
+    assert wall.follow() == 0
+    assert wall.iso(before_ns).startswith("2026-01-01T00:")
+    utc_s[0] += 0.4
+    assert wall.follow() == 0
+    utc_s[0] += 30 * 86400
+    assert wall.follow() == pytest.approx((30 * 86400 + 0.4) * NS_PER_S, abs=0.1 * NS_PER_S)
+    assert wall.follow() == 0
+    assert wall.iso(clock.now_ns()).startswith("2026-01-31T00:")
 
 
 def test_clocks_never_go_back() -> None:

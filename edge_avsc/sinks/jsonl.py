@@ -71,13 +71,15 @@ class JsonlSink:
     """Writes JSON lines to a file or, for ``-``, to the standard output.
 
     Each line is one write to the system: nothing is buffered, and a line that does not fit on the disk is taken back.
-    A file that holds something else than JSON lines is never overwritten.
+    A file that holds something else than JSON lines is never overwritten. Where lines are appended, one that was
+    renamed meanwhile is begun anew.
     """
 
     def __init__(self, path: str | Path, *, append: bool, timed: bool, utc: Callable[[int], str] | None = None) -> None:
         self._name = "the standard output" if str(path) == "-" else str(path)
         self._timed = timed
         self._utc = utc
+        self._append = append
         self._owned = str(path) != "-"
         self._fd = _opened(Path(path), append) if self._owned else STDOUT_FD
         self._regular = stat.S_ISREG(os.fstat(self._fd).st_mode)
@@ -106,6 +108,7 @@ class JsonlSink:
     def _put(self, line: str) -> None:
         # A file name that is no UTF-8 has lone surrogates: backslashreplace makes them the JSON escapes that they need.
         data = (line + "\n").encode("utf-8", "backslashreplace")
+        self._follow_name()
         written = 0
         try:
             while written < len(data):
@@ -114,10 +117,26 @@ class JsonlSink:
             self._take_back(written)
             raise write_failure(error, self._name, named=self._owned and not self._name.startswith(_OURS)) from error
 
+    def _follow_name(self) -> None:
+        """Write to a new file once the old one was renamed or removed, as by logrotate."""
+        if self._append and self._regular and not _is_at(self._fd, self._name):
+            fd = _opened(Path(self._name), append=True)
+            os.close(self._fd)
+            self._fd = fd
+
     def _take_back(self, written: int) -> None:
         if self._regular and written:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, os.lseek(self._fd, -written, os.SEEK_CUR))
+
+
+def _is_at(fd: int, name: str) -> bool:
+    try:
+        return os.path.samestat(os.stat(name), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # nothing is known of it now
 
 
 def _opened(path: Path, append: bool) -> int:
@@ -131,7 +150,10 @@ def _opened(path: Path, append: bool) -> int:
     except (OSError, ValueError) as error:
         raise _open_failure(error, path) from error
     if stat.S_ISREG(os.fstat(fd).st_mode) and os.fstat(fd).st_size:
-        if os.read(fd, len(LINE_START)) != LINE_START:
+        head = os.read(fd, len(LINE_START))
+        # What a failing power supply leaves is the beginning of a line, or zeros.
+        torn = append and (LINE_START.startswith(head) or not head.strip(b"\0"))
+        if head != LINE_START and not torn:
             os.close(fd)
             raise ConfigError(f"{path} exists and holds no JSON lines of ours; name another file, or remove it first.")
         if not append:

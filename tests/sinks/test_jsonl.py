@@ -213,6 +213,33 @@ def test_a_pipe_that_nobody_reads_is_told_at_once(tmp_path: Path) -> None:
         JsonlSink(tmp_path / "pipe", append=True, timed=False)
 
 
+@pytest.mark.parametrize("torn", [b'{"sch', b"\0" * 5, b"\0" * 5000])
+def test_what_a_power_cut_left_is_gone_on_from(
+    torn: bytes, tmp_path: Path, make_estimate: Callable[..., SceneEstimate]
+) -> None:
+    path = tmp_path / "labels.jsonl"
+    path.write_bytes(torn)
+    with pytest.raises(ConfigError, match="holds no JSON lines of ours"):
+        JsonlSink(path, append=False, timed=False)
+    with JsonlSink(path, append=True, timed=False) as sink:
+        sink.write(make_estimate())
+    first, second = path.read_bytes().splitlines()
+    assert first == torn
+    assert json.loads(second)["type"] == "estimate"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows renames no file that is open")
+def test_a_file_that_is_rotated_away_is_begun_anew(tmp_path: Path, make_estimate: Callable[..., SceneEstimate]) -> None:
+    path = tmp_path / "labels.jsonl"
+    with JsonlSink(path, append=True, timed=False) as sink:
+        sink.write(make_estimate())
+        path.rename(tmp_path / "labels.jsonl.1")
+        sink.write(make_estimate())
+        sink.write(make_estimate())
+    counts = [len((tmp_path / name).read_text().splitlines()) for name in ("labels.jsonl.1", "labels.jsonl")]
+    assert counts == [1, 2]
+
+
 def test_a_dash_is_the_standard_output() -> None:
     program = """
 from edge_avsc.sinks.jsonl import JsonlSink
