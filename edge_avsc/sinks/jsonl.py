@@ -146,7 +146,8 @@ def _opened(path: Path, append: bool) -> int:
         # is a reader waited for, since nothing could end that.
         pipe = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)
         fd = os.open(path, ours if path.is_file() or not path.exists() else pipe, 0o666)
-        os.set_blocking(fd, True)
+        if hasattr(os, "O_NONBLOCK"):  # Windows has neither
+            os.set_blocking(fd, True)
     except (OSError, ValueError) as error:
         raise _open_failure(error, path) from error
     if stat.S_ISREG(os.fstat(fd).st_mode) and os.fstat(fd).st_size:
