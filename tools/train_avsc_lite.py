@@ -41,9 +41,12 @@ def main() -> None:
     given = parser.parse_args()
     if given.picture_runs == 0 and given.from_bundle is None:
         parser.error("--picture-runs 0 takes the pictures from a bundle: name it by --from-bundle.")
+    if "WORLD_SIZE" in os.environ and (given.steps is None or "bundle" in given.steps):
+        parser.error("torchrun speeds up the steps before the bundle: name them by --steps.")
     try:
         # After the arguments are understood, since PyTorch takes its time and may be missing.
-        from edge_avsc.training.avsc_lite import LONG, SHORT, Workshop
+        from edge_avsc.training.avsc_lite import Workshop
+        from edge_avsc.training.plan import LONG, SHORT
     except ImportError as error:
         raise ConfigError(f"{error}; install what training needs with \"pip install -e '.[train]'\".") from error
     plan = (LONG if given.long else SHORT).within(

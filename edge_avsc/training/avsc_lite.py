@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_avsc.bundle import read_bundle
 from edge_avsc.errors import ConfigError
-from edge_avsc.training import experts, pictures, sounds
+from edge_avsc.training import experts, pictures, sounds, team
 from edge_avsc.training.bundling import Ingredients, write_bundle
 from edge_avsc.training.classes import LABELS
 from edge_avsc.training.earlier import take_up_pictures
@@ -24,6 +23,7 @@ from edge_avsc.training.folds import FOLDS, folds_of
 from edge_avsc.training.heads import Material
 from edge_avsc.training.networks import AudioClassifier, AudioEncoder, ImageClassifier, ImageEncoder, lite0_weights
 from edge_avsc.training.picture_data import Pictures, read_pictures
+from edge_avsc.training.plan import Plan
 from edge_avsc.training.recordings import Windows, read_clips, read_windows
 from edge_avsc.training.schedule import load_average, run_length
 from edge_avsc.training.sound_data import (
@@ -38,42 +38,9 @@ from edge_avsc.training.spec import IMAGE
 from edge_avsc.training.teachers import FEATURES, SoundTeacher
 from edge_avsc.training.versions import Trials
 
-
-@dataclass(frozen=True)
-class Plan:
-    """How much is trained; the minutes bound each run, whatever the machine."""
-
-    picture_runs: int = 1
-    picture_epochs: float = 30.0
-    picture_minutes: float = 60.0
-    sound_shards: int = 18
-    sound_epochs: float = 30.0
-    sound_minutes: float = 26.0
-    field_shards: int = 2
-    adapt_steps: int = 1500
-    adapt_minutes: float = 5.0
-    seed: int = 1
-
-    def within(self, **given: Any) -> Plan:
-        """Return the plan with other values, where they are given (not None)."""
-        return replace(self, **{name: value for name, value in given.items() if value is not None})
-
-
 FOLDERS = ("images", "teachers", "ambience", "tau", "clips")
 STEPS = ("pictures", "lessons", "sound", "adapt")
 """The steps before the bundle, in their order; methods of Workshop."""
-
-SHORT = Plan()
-LONG = Plan(
-    picture_runs=4,
-    picture_minutes=480.0,
-    sound_shards=60,
-    sound_epochs=40.0,
-    sound_minutes=400.0,
-    field_shards=16,
-    adapt_steps=4000,
-    adapt_minutes=20.0,
-)
 
 
 class Workshop:
@@ -94,8 +61,10 @@ class Workshop:
                 f"{data} has no folder '{missing[0]}'; avsc-lite is made of the folder that models/avsc-lite's card "
                 "describes, no TAU dataset."
             )
-        work.mkdir(parents=True, exist_ok=True)
-        self._check_work()
+        team.gather()
+        with team.leader_first():
+            work.mkdir(parents=True, exist_ok=True)
+            self._check_work()
         # One thread each: two runs side by side then use two cores, and results do not depend on the machine's number.
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
@@ -121,7 +90,8 @@ class Workshop:
     @cached_property
     def train_pictures(self) -> Pictures:
         """MiniPlaces' training pictures."""
-        return read_pictures(self.data / "images/miniplaces_train.tar", self.work / "miniplaces_train.npz")
+        with team.leader_first():
+            return read_pictures(self.data / "images/miniplaces_train.tar", self.work / "miniplaces_train.npz")
 
     @cached_property
     def val_pictures(self) -> Pictures:
@@ -137,18 +107,21 @@ class Workshop:
     def unlabelled(self) -> tuple[Recordings, Recordings]:
         """Unlabelled sound: to train on, and kept out."""
         paths = [path for folder in (self.data / "ambience", *self.more_sound) for path in media_below(folder)]
-        return sounds.split(read_recordings(paths, self.work / "ambience.npz"), self.plan.seed)
+        return sounds.split(self._recordings(paths, "ambience.npz"), self.plan.seed)
 
     @cached_property
     def labelled(self) -> Recordings:
         """The sound of the labelled recordings, of the sound tracks too."""
         paths = [path for folder in ("audio", "video") for path in media_below(self.data / "tau" / folder)]
-        return read_recordings(paths, self.work / "labelled.npz")
+        return self._recordings(paths, "labelled.npz")
 
     @cached_property
     def _responses(self) -> Recordings:
-        folder = self.data / "teachers/microphone_impulse_responses"
-        return read_recordings(media_below(folder), self.work / "responses.npz")
+        return self._recordings(media_below(self.data / "teachers/microphone_impulse_responses"), "responses.npz")
+
+    def _recordings(self, paths: list[Path], cache: str) -> Recordings:
+        with team.leader_first():
+            return read_recordings(paths, self.work / cache)
 
     def windows(self, split: str) -> Windows:
         """Return the windows of a split of the labelled recordings."""
@@ -292,8 +265,9 @@ class Workshop:
         return AudioClassifier(AudioEncoder(), len(LABELS), FEATURES)
 
     def _rarity(self) -> NDArray[float64]:
-        path = self.work / "rarity.npy"
-        if not path.is_file():
-            np.save(path, sounds.rarity(self.teacher, self.unlabelled[0]))
+        path, (known, _) = self.work / "rarity.npy", self.unlabelled
+        with team.leader_first():
+            if not path.is_file():
+                np.save(path, sounds.rarity(self.teacher, known))
         weights: NDArray[float64] = np.load(path)
         return weights

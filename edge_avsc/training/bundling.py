@@ -180,13 +180,14 @@ def _measured(made: Ingredients, whole: list[Version], said: dict[str, Answers],
             "product_of_experts_log_loss": round(verdict.product_log_loss, 4),
             "trained_head_log_loss": round(verdict.trained_log_loss, 4),
         },
-        "int8_cpu_against_float": figures.exports_apart(said[".cpu"], said[""]),
-        "int8_trt_against_float": figures.exports_apart(said[".trt"], said[""]),
+        "int8_cpu_against_float": figures.exports_apart(said[".cpu"], said[""], made.material),
+        "int8_trt_against_float": figures.exports_apart(said[".trt"], said[""], made.material),
         "second_seed_differences": figures.seeds_apart(
             worth, figures.accuracies(again, whole[1].fitted, made.trials, made.material)
         ),
         "folds": FOLDS,
         "training": made.training,
+        "processor": figures.processor(),
         "median_ms_one_cpu_thread": figures.times(whole[0].trios[".cpu"]),
     }
 

@@ -58,7 +58,7 @@ Accuracy and log-loss are means of all items; *classes alike* are means of the c
 - Int8 (for CPUs) against float, share of labels that differ and mean divergence: {flips}.
   Golden values hold within {tolerance}.
 - Heads and calibration with another seed: the figures move by at most {seeds:.1%} ({seed_path}).
-- One CPU thread, median: picture {image_ms:.2f} ms, sound {audio_ms:.2f} ms, fusion {fusion_ms:.3f} ms.
+- One thread of {processor}, median: picture {image_ms:.2f} ms, sound {audio_ms:.2f} ms, fusion {fusion_ms:.3f} ms.
 - Trained: {runs}.
 
 ## Clips, one by one
@@ -120,6 +120,7 @@ def _sizes(bundle: Bundle) -> dict[str, Any]:
         "macs": figures["macs"]["image"] / 1e6,
         "sound_macs": figures["macs"]["audio"] / 1e6,
         "tolerance": bundle.golden.tolerance,
+        "processor": figures["processor"],
         "teacher": bundle.provenance.teachers[-1] + ".",
         **{f"{name}_ms": value for name, value in figures["median_ms_one_cpu_thread"].items()},
     }
@@ -178,10 +179,15 @@ _TAKEN_OVER = (
 
 
 def _trained(name: str, runs: list[dict[str, Any]]) -> str:
-    lengths = " and ".join(f"{run['steps']} steps in {run['minutes']:.1f} minutes" for run in runs)
+    lengths = " and ".join(map(_length, runs))
     average = " (the average of these runs ships)" if len(runs) > 1 else ""
     kept = _TAKEN_OVER if runs[0].get("taken_over") else ""
     return f"{_LEARNT[name]}, from {runs[0]['began_with']} on, {lengths}{average}{kept}"
+
+
+def _length(run: dict[str, Any]) -> str:
+    processes = f" by {run['processes']} processes" if "processes" in run else ""
+    return f"{run['steps']} steps in {run['minutes']:.1f} minutes{processes}"
 
 
 def _streaming(figures: dict[str, float]) -> dict[str, Any]:
@@ -203,6 +209,7 @@ def _shares(shares: dict[str, float]) -> str:
 
 _SETS = {
     "miniplaces_val": "pictures",
+    "miniplaces_val_none_of_ours": "pictures of other places",
     "tau_sound": "recordings, ten classes",
     "tau_joint": "recordings of street traffic",
     "class_pairs_kept_out": "class pairs",

@@ -17,6 +17,10 @@ from edge_avsc.training.classes import GROUPS, LABELS, NONE, VEHICLE_SHARES
 _GROUP_OF_LABEL = [GROUPS.index("bus" if label in VEHICLE_SHARES else label) for label in LABELS]
 _SHARE_OF_LABEL = [VEHICLE_SHARES.get(label, 1.0) for label in LABELS]
 
+# "None of ours" goes more by the likeliest categories than by sums over many unlikely ones: AUROC on pictures .912, by
+# plain sums .909, by the likeliest alone .910; in the same order at 160 and at 208 px.
+SHARPNESS = 2.0
+
 
 @dataclass(frozen=True)
 class Experts:
@@ -93,15 +97,17 @@ class FusionHead(nn.Module):  # type: ignore[misc]
         audio = torch.where(heard, audio_embedding, nothing)
         image = torch.where(seen, image_embedding, nothing)
         # Softmax over categories, then sums: the log-sum-exp of each group, less its prior.
-        groups = torch.softmax(self.picture(image), 1) @ self.members
+        categories = self.picture(image)
+        groups = torch.softmax(categories, 1) @ self.members
         picture = (groups[:, :NONE] + 1e-9) ** (1 / self.picture_temperature) @ self.to_labels
         picture = picture / picture.sum(1, keepdim=True)
         sound = torch.where(heard, self.heard(self.sound(audio)), nothing)
         picture = torch.where(seen, _floored_log(picture, self.picture_floor), nothing)
         mixed = torch.cat([sound, picture], 1) @ self.mixing.T + self.mixing_bias
         logits = torch.where(heard & seen, mixed, sound + picture)
-        ours = groups[:, :NONE].mean(1, keepdim=True)
-        picture_none = torch.log(groups[:, NONE:] + 1e-6) - torch.log(ours + 1e-6)
+        sharp = torch.softmax(SHARPNESS * categories, 1) @ self.members
+        ours = sharp[:, :NONE].mean(1, keepdim=True)
+        picture_none = (torch.log(sharp[:, NONE:] + 1e-12) - torch.log(ours + 1e-12)) / SHARPNESS
         sound_none = self.sound_none(audio)
         share = torch.where(seen, torch.full((1,), self.sound_none_share), torch.ones(1))
         none = torch.where(heard, sound_none * share, nothing) + torch.where(seen, picture_none, nothing)

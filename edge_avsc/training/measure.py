@@ -28,6 +28,10 @@ class Words:
         """Return the most probable classes."""
         return np.asarray(self.probabilities.argmax(1), int64)
 
+    def only(self, rows: NDArray[bool_]) -> Words:
+        """Return what is said of some of the items."""
+        return Words(self.probabilities[rows], self.none[rows])
+
 
 def interval(units: NDArray[Any], values: NDArray[Any], labels: NDArray[int64]) -> list[float]:
     """Return the 95 % bootstrap interval of the macro mean of *values* ``[n]`` by *labels*; whole *units* are drawn."""

@@ -14,6 +14,7 @@ from numpy import float32, float64, int64, uint8
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
+from edge_avsc.training import team
 from edge_avsc.training.classes import GROUPS, NONE, group_of
 from edge_avsc.training.device import BATCHES_AT_ONCE, DEVICE, half_precision, made_ahead
 from edge_avsc.training.picture_data import Pictures
@@ -133,7 +134,8 @@ def train(model: Any, data: Pictures, path: Path, *, epochs: float, minutes: flo
         fused=True,
     )
     chances = (group_shares(data.groups) / np.bincount(data.groups, minlength=len(GROUPS)))[data.groups]
-    steps, began_with = round(epochs * len(data.images) / BATCH), "ImageNet's weights" if anew else "an earlier bundle"
+    steps = round(epochs * len(data.images) / (BATCH * team.SIZE))
+    began_with = "ImageNet's weights" if anew else "an earlier bundle"
     run = Run(model, optimiser, path, steps=steps, minutes=minutes, began_with=began_with)
     random = np.random.default_rng([seed, run.step])
     model.train()
@@ -145,10 +147,10 @@ def train(model: Any, data: Pictures, path: Path, *, epochs: float, minutes: flo
 
 
 def _orders(run: Run, anew: bool) -> Iterator[tuple[int, int]]:
-    number = run.step
+    number = run.step * team.SIZE + team.RANK
     while run.done() < 1:
         yield number, view_px(run.done(), anew)
-        number += 1
+        number += team.SIZE
 
 
 def _mixed_loss(model: Any, inputs: Any, categories: Any, groups: Any, random: np.random.Generator) -> Any:

@@ -36,10 +36,11 @@ def quantise(
 ) -> None:
     """Write the int8 QDQ form of *source*, with ranges from *examples* ``[n, ...]`` and biases corrected on them.
 
-    cpu: unsigned activations, signed weights per channel (U8S8). What projects the pooled features stays in float, its
-    weights stored in half precision, and so do sums: rounded to int8, they differ between processors by whole steps.
+    cpu: unsigned activations, signed weights per channel (U8S8). What projects the pooled features stays in float, and
+    so do sums: rounded to int8, they differ between processors by whole steps.
     trt: symmetric S8S8, biases left in float.
-    float_convolutions: how many of the first ones stay in float, where int8 costs most and gains least.
+    float_convolutions: how many of the first ones stay in float, where int8 costs most and gains least. Float weights
+    are stored in half precision, those of convolutions for CPUs only.
     """
     library()
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -71,7 +72,7 @@ def quantise(
             extra_options={"ActivationSymmetric": trt, "WeightSymmetric": True, "QuantizeBias": not trt},
         )
     model = onnx.load(target)
-    _halve_projection(model)
+    _halve_weights(model, ("Gemm",) if trt else ("Gemm", "Conv"))
     tidy(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, target)
@@ -84,10 +85,10 @@ def _keep_sums_in_float(nodes: Any) -> None:
             node.op_type = "Sum"
 
 
-def _halve_projection(model: Any) -> None:
-    """Store the float weights of matrix products in half precision; ONNX Runtime widens them once, when it loads."""
+def _halve_weights(model: Any, op_types: tuple[str, ...]) -> None:
+    """Store the float weights of such nodes in half precision; ONNX Runtime widens them once, when it loads."""
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    wide = [n.input[1] for n in model.graph.node if n.op_type == "Gemm" and n.input[1] in stored]
+    wide = [n.input[1] for n in model.graph.node if n.op_type in op_types and n.input[1] in stored]
     for name in wide:
         weights = onnx.numpy_helper.to_array(stored[name])
         stored[name].CopyFrom(onnx.numpy_helper.from_array(weights.astype(float16), f"{name}_half"))

@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from edge_avsc.clock import MonotonicClock
+from edge_avsc.training import team
 
 NS_PER_MINUTE = 60_000_000_000
 SAVE_EVERY_NS = NS_PER_MINUTE
@@ -55,7 +56,7 @@ class Run:
     def done(self) -> float:
         """Return the share of the run that is over, 1 or more at its end."""
         self.spent_ns = self._clock.now_ns() - self._started_ns
-        return max(self.step / self.steps, self.spent_ns / (self.minutes * NS_PER_MINUTE))
+        return team.largest(max(self.step / self.steps, self.spent_ns / (self.minutes * NS_PER_MINUTE)))
 
     def learn(self, loss: Any) -> None:
         """Make one optimiser step down *loss*'s gradient."""
@@ -64,6 +65,7 @@ class Run:
             group["lr"] = rate * factor
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        team.average_gradients(self.model.parameters())
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         self.optimiser.step()
         self.step += 1
@@ -89,13 +91,15 @@ class Run:
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "began_with": self.began_with,
+            "processes": team.SIZE,
             "step": self.step,
             "spent_ns": self.spent_ns,
         }
-        part = self.path.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(self.path)
         self._saved_ns = self.spent_ns
+        if team.LEADS:
+            part = self.path.with_suffix(".part")
+            torch.save(state, part)
+            part.replace(self.path)
 
     def _resume(self) -> None:
         state = torch.load(self.path, map_location="cpu", weights_only=True)
@@ -109,6 +113,7 @@ class Run:
         """Save, and leave the averaged weights in the model."""
         self.done()
         self.save()
+        team.wait()
         self._bar.close()
         self.model.load_state_dict(self.average)
         self.model.eval()
@@ -122,7 +127,8 @@ def load_average(model: Any, *paths: Path) -> None:
 
 
 def run_length(path: Path) -> dict[str, Any]:
-    """Return the ``steps`` and ``minutes`` of a run saved in *path*, and the weights that it ``began_with``."""
+    """Return a saved run's ``steps``, ``minutes``, ``processes`` (where several) and the weights it ``began_with``."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     minutes = round(state["spent_ns"] / NS_PER_MINUTE, 1)
-    return {"began_with": state["began_with"], "steps": int(state["step"]), "minutes": minutes}
+    length = {"began_with": state["began_with"], "steps": int(state["step"]), "minutes": minutes}
+    return length | ({"processes": state["processes"]} if state["processes"] > 1 else {})

@@ -15,6 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d, cross_entropy, kl_div, log_
 from tqdm import tqdm
 
 from edge_avsc.features import mel_filter_bank
+from edge_avsc.training import team
 from edge_avsc.training.classes import LABELS
 from edge_avsc.training.device import BATCHES_AT_ONCE, DEVICE, RATE_FACTOR, half_precision, made_ahead
 from edge_avsc.training.schedule import Run
@@ -92,7 +93,7 @@ def lessons(teacher: SoundTeacher, views: Views, folder: Path, *, shards: int, s
     """Draw views and ask the teacher, *shards* times SHARD; finished shards in *folder* are taken as they are."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{index:03d}.npz" for index in range(shards)]
-    missing = [index for index, path in enumerate(paths) if not path.is_file()]
+    missing = team.share([index for index, path in enumerate(paths) if not path.is_file()])
     orders = [(index, draw) for index in missing for draw in range(SHARD // AT_ONCE)]
     drawn = made_ahead(_Draws(views, seed), orders)
     for index in tqdm(missing, desc=folder.name, mininterval=5.0):
@@ -104,6 +105,7 @@ def lessons(teacher: SoundTeacher, views: Views, folder: Path, *, shards: int, s
             **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Lessons)},
         )
         part.replace(paths[index])
+    team.wait()
     stored = [np.load(path) for path in paths]
     return Lessons(*(np.concatenate([s[field.name] for s in stored]) for field in fields(Lessons)))
 
@@ -202,13 +204,15 @@ def _start(
     seed: int,
     began_with: str = "nothing",
 ) -> tuple[np.random.Generator, Run, Any]:
-    torch.manual_seed(seed)
+    torch.manual_seed(seed + team.RANK)
     model.to(DEVICE, memory_format=torch.channels_last)  # a quarter faster on a CPU
-    optimiser = torch.optim.AdamW(model.parameters(), lr=lr * RATE_FACTOR, weight_decay=0.02, fused=True)
+    # A team's steps are fewer and larger.
+    rate, steps = lr * RATE_FACTOR * team.SIZE**0.5, round(steps / team.SIZE)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.02, fused=True)
     run = Run(model, optimiser, path, steps=steps, minutes=minutes, began_with=began_with)
     model.train()
     scale = data.features[:4000].astype(float32).std((0, 2, 3), keepdims=True) + 1e-2
-    return np.random.default_rng([seed, run.step]), run, torch.from_numpy(scale).to(DEVICE)
+    return np.random.default_rng([seed, run.step, team.RANK]), run, torch.from_numpy(scale).to(DEVICE)
 
 
 def _on_device(data: Lessons) -> tuple[Any, ...]:

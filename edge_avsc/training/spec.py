@@ -20,7 +20,7 @@ AUDIO = AudioFrontEnd(
 
 # The normalisation that EfficientNet-Lite's ImageNet weights were trained with: (x - 127) / 128.
 IMAGE = ImageFrontEnd(
-    size_px=160,
+    size_px=192,
     frames_per_s=2,
     normalisation=ImageNormalisation(mean=(127 / 255,) * 3, std=(128 / 255,) * 3),
 )

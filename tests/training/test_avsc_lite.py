@@ -6,7 +6,8 @@ pytest.importorskip("torch")
 pytest.importorskip("tqdm")
 
 from edge_avsc.errors import ConfigError
-from edge_avsc.training.avsc_lite import FOLDERS, SHORT, STEPS, Workshop
+from edge_avsc.training.avsc_lite import FOLDERS, STEPS, Workshop
+from edge_avsc.training.plan import SHORT
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from edge_avsc.training.classes import GROUPS, LABELS
+from edge_avsc.training.classes import GROUPS, LABELS, NONE
 from edge_avsc.training.fusion import Experts, FusionHead, best_temperature, log_loss
 
 
@@ -51,6 +51,24 @@ def test_pictures_leave_bus_metro_and_tram_to_the_sound(head: FusionHead) -> Non
     bus, metro, tram = (logits[:, LABELS.index(name)] for name in ("bus", "metro", "tram"))
     torch.testing.assert_close(metro, tram)
     assert bool((bus > metro).all())
+
+
+def test_none_of_ours_goes_by_the_likeliest_category_more_than_by_many_unlikely_ones(head: FusionHead) -> None:
+    ours, none = GROUPS.index("park"), NONE
+    of = torch.tensor([i % len(GROUPS) for i in range(18)])
+    wide, peaked = torch.full((18,), -20.0), torch.full((18,), -20.0)
+    # The same odds by sums of two categories: by two alike, or by one of them.
+    wide[of == none] = float(torch.log(torch.tensor(0.5)))
+    peaked[torch.nonzero(of == none)[0]] = 0.0
+    wide[of == ours] = peaked[of == ours] = 0.0
+    head.picture = torch.nn.Linear(128, 18)
+    said = []
+    for logits in (wide, peaked):
+        with torch.no_grad():
+            head.picture.weight.zero_()
+            head.picture.bias.copy_(logits)
+            said.append(float(head(torch.zeros(1, 128), torch.zeros(1, 128), torch.tensor([[0.0, 1.0]]))[1]))
+    assert said[1] > said[0] + 0.3
 
 
 def test_the_best_temperature_undoes_a_scale() -> None:

@@ -53,3 +53,17 @@ def test_the_projection_stays_in_float_for_cpus_at_half_the_size(tmp_path: Path)
     assert kinds[onnx.TensorProto.FLOAT16].dims == [128, 256]
     wanted = Graph(source).rows(examples)
     assert np.abs(Graph(target).rows(examples) - wanted).mean() < 0.05 * wanted.std()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_convolutions_that_stay_in_float_are_stored_at_half_the_size_for_cpus(tmp_path: Path) -> None:
+    source = tmp_path / "audio.onnx"
+    export(AudioEncoder(), source, {"log_mel": (37, 128)}, ["audio_embedding"])
+    examples = np.random.default_rng(1).standard_normal((8, 37, 128), np.float32)
+    wanted, sizes, apart = Graph(source).rows(examples), {}, {}
+    for device in ("cpu", "trt"):
+        target = tmp_path / f"audio.{device}.onnx"
+        quantise(source, target, examples, device, float_convolutions=12)
+        sizes[device], apart[device] = target.stat().st_size, np.abs(Graph(target).rows(examples) - wanted).max()
+    assert sizes["cpu"] < 0.55 * sizes["trt"]
+    assert max(apart.values()) < 0.02 * np.abs(wanted).max()

@@ -64,7 +64,8 @@ def _check_member(folder: Path, member: Recipe, place: Place) -> None:
 def avsc_lite(recipe: ProjectPlan, place: Place) -> Iterator[str]:
     """Run the steps that make ``models/avsc-lite``; the dataset is the folder that its card describes."""
     from edge_avsc import __version__
-    from edge_avsc.training.avsc_lite import STEPS, Plan, Workshop
+    from edge_avsc.training.avsc_lite import STEPS, Workshop
+    from edge_avsc.training.plan import Plan
 
     usual = Plan()
     for known, given, what in ((vars(usual), recipe.plan, "plan"), (STEPS, recipe.steps, "steps")):
