@@ -37,7 +37,7 @@ def compare_files(
         raise ConfigError(f"What is wanted of {table} is not said; name two of its columns with --spearman.")
     if outputs and reference is None:
         raise ConfigError("The right labels are missing; name their file with --reference.")
-    found = _compared(_names(outputs), reference, floor) if outputs and reference is not None else None
+    found = _compared(_names(outputs), reference, floor, stream) if outputs and reference is not None else None
     characteristics = read_characteristics(table) if table else {}
     related = correlations(spearman, system_columns(found) if found else {}, characteristics)
     if out is not None:
@@ -48,13 +48,22 @@ def compare_files(
         print_correlations(related, stream)
 
 
-def _compared(paths: dict[str, str], reference: str, floor: float | None) -> Comparison:
+def _compared(paths: dict[str, str], reference: str, floor: float | None, stream: TextIO) -> Comparison:
     read: dict[str, SystemOutput] = {}
     labels: tuple[str, ...] = ()
     for name, path in paths.items():
         read[name] = read_output(path, labels)
         labels = read[name].labels
-    return compare(read, read_reference(reference, labels), floor)
+    right = read_reference(reference, labels)
+    found = compare(read, right, floor)
+    for name, output in read.items():
+        more = len(output.filenames) - len(right.filenames)
+        if more:
+            print(
+                f"{name}: {more} of {len(output.filenames)} rows are not in {reference}; they are left out.",
+                file=stream,
+            )
+    return found
 
 
 def _names(paths: Sequence[str]) -> dict[str, str]:

@@ -171,6 +171,14 @@ def test_nobody_reads_and_it_ends_quietly(files: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_rows_that_the_reference_lacks_are_told(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (files / "reference.csv").read_text().split("\n")
+    (files / "reference.csv").write_text("\n".join(lines[:-3]))
+    assert run(files) == 0
+    said = capsys.readouterr().out
+    assert f"good: 3 of {N} rows are not in {files / 'reference.csv'}; they are left out." in said
+
+
 def test_labels_other_than_the_ten_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     header, right = "filename,scene_label,kitchen,cellar", "filename,scene_label\na,cellar\nb,kitchen\n"
     (tmp_path / "one.csv").write_text(f"{header}\na,cellar,0.2,0.8\nb,cellar,0.4,0.6\n")
