@@ -83,7 +83,7 @@ def test_the_field_keeps_a_fold_out_and_draws_each_class_alike() -> None:
 def test_augmented_pictures_keep_shape_and_range() -> None:
     random = np.random.default_rng(1)
     image = random.integers(0, 255, (128, 128, 3), np.uint8)
-    for size in (96, 128, 160) * 10:
+    for size in (96, 128, IMAGE.size_px) * 10:
         view = augmented(image, random, size)
         assert view.shape == (size, size, 3)
         assert view.dtype == np.uint8
