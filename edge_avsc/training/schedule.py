@@ -131,4 +131,5 @@ def run_length(path: Path) -> dict[str, Any]:
     state = torch.load(path, map_location="cpu", weights_only=True)
     minutes = round(state["spent_ns"] / NS_PER_MINUTE, 1)
     length = {"began_with": state["began_with"], "steps": int(state["step"]), "minutes": minutes}
-    return length | ({"processes": state["processes"]} if state["processes"] > 1 else {})
+    processes = state.get("processes", 1)  # not said by runs that an earlier version saved
+    return length | ({"processes": processes} if processes > 1 else {})
