@@ -44,7 +44,7 @@ def selftest(
     model: a bundle. watch: is told of builds. opened: opens a backend; for tests. What is not installed is said and is
     no fault; what is there and does not compute what it should has exit code 4.
     """
-    yield Finding("machine", f"{board()}, Python {platform.python_version()}, {platform.platform()}")
+    yield Finding("machine", f"{machine_name()}, Python {platform.python_version()}, {platform.platform()}")
     yield machine_finding(read_machine())
     yield from packages()
     folder = find_bundle(model)
@@ -95,7 +95,7 @@ def _demonstration(model: SceneModel, clock: Clock) -> Finding:
     return Finding("demonstration", f"{len(estimates)} windows of {DEMO} in {took_s:.1f} s, {skew}")
 
 
-def board() -> str:
+def machine_name() -> str:
     """Return what the machine is: a board's own name, or the processor's."""
     board, processors = Path("/proc/device-tree/model"), Path("/proc/cpuinfo")
     if board.is_file():

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_avsc.backends.onnxruntime import saturates
-from edge_avsc.selftest import board
+from edge_avsc.selftest import machine_name
 from edge_avsc.training import measure
 from edge_avsc.training.classes import LABELS, NONE
 from edge_avsc.training.export import macs_of, parameters_of
@@ -158,8 +158,8 @@ def times(trio: Trio) -> dict[str, float]:
 def processor() -> str:
     """Return on what the times were measured."""
     if platform.machine() != "x86_64":
-        return board()
-    return f"{board()} with{'out' if saturates(Path('/proc/cpuinfo').read_text(encoding='utf-8')) else ''} VNNI"
+        return machine_name()
+    return f"{machine_name()} with{'out' if saturates(Path('/proc/cpuinfo').read_text(encoding='utf-8')) else ''} VNNI"
 
 
 def sizes(image: Path, audio: Path) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def quantise(
     so do sums: rounded to int8, they differ between processors by whole steps.
     trt: symmetric S8S8, biases left in float.
     float_convolutions: how many of the first ones stay in float, where int8 costs most and gains least. Float weights
-    are stored in half precision, those of convolutions for CPUs only.
+    are stored in half precision; those of convolutions for CPUs only: TensorRT was not tried with it.
     """
     library()
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
