@@ -15,8 +15,9 @@ DEFAULT_SPLITS = ("fold1_evaluate.csv", "evaluate.csv", "all.csv", "val.csv", "f
 
 TRAIN_SPLITS = ("fold1_train.csv", "train.csv")
 
-# scene-city-location-segment[-device], as TAU names its clips: 'airport-lisbon-1000-40000.wav'.
-_TAU_NAME = re.compile(r"(?P<scene>[a-z_]+)-(?P<city>[a-z]+)-(?P<location>[a-z]*[0-9]+)-.+")
+# scene-city-location-segment[-device], as TAU names its clips: 'airport-lisbon-1000-40000.wav'. Where the location is a
+# word, as in urbansas ('street_traffic-montevideo-rivera0922-00-0.mp4'), the digits behind it are a date.
+_TAU_NAME = re.compile(r"(?P<scene>[a-z_]+)-(?P<city>[a-z]+)-(?P<location>[0-9]+|[a-z]+(?=[0-9]))[0-9]*-.+")
 _ROLE_FOLDER = re.compile(r"^(?:audio|video)/")
 _SOUND_COLUMNS = ("filename_audio", "filename")
 _BARE_NAMES = "test_dataname"
@@ -110,6 +111,7 @@ def read_dataset(
 def place_of(name: str) -> tuple[str | None, str, str | None]:
     """Return scene, location and city that a clip's file name says.
 
+    The scene is no part of the location: sound and pictures of one may carry different scenes' names.
     Otherwise it is None, the name without ``audio/`` or ``video/`` and its suffix, and None: clips that folders part
     may be called alike.
     """

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_avsc.backends.onnxruntime import saturates
+from edge_avsc.evaluation.datasets import place_of
 from edge_avsc.selftest import machine_name
 from edge_avsc.training import measure
 from edge_avsc.training.classes import LABELS, NONE
 from edge_avsc.training.export import macs_of, parameters_of
-from edge_avsc.training.folds import location_of
 from edge_avsc.training.golden import golden_inputs
 from edge_avsc.training.heads import Fitted, Material
 from edge_avsc.training.inference import Trio, softmax
@@ -38,7 +38,7 @@ def accuracies(said: Answers, fitted: Fitted, trials: Trials, material: Material
 
 
 def _on_tau(said: dict[str, Words], windows: Windows, threshold: float) -> dict[str, Any]:
-    locations = np.array([location_of(name) for name in windows.names])[windows.clips]
+    locations = np.array([place_of(name)[1] for name in windows.names])[windows.clips]
     others = windows.labels != LABELS.index("street_traffic")
     result: dict[str, Any] = {
         "windows": len(windows.labels),

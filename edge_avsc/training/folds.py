@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 from numpy import int64
 from numpy.typing import NDArray
 
+from edge_avsc.evaluation.datasets import place_of
+
 FOLDS = 5
-# scene-city-location-segment, as TAU names recordings; elsewhere the location begins with letters.
-_PLACE = re.compile(r"^[a-z_]+-(?P<city>[a-z]+)-(?P<location>\d+|[a-z]+)[\d]*-")
-
-
-def location_of(name: str) -> str:
-    """Return city and location of a recording called *name* (no suffix); the name itself where it tells neither.
-
-    The scene is no part of it: sound and pictures of one location may carry different scenes' names.
-    """
-    found = _PLACE.match(name)
-    return f"{found['city']}-{found['location']}" if found else name
 
 
 def folds_of(names: Sequence[str]) -> NDArray[int64]:
@@ -28,7 +18,7 @@ def folds_of(names: Sequence[str]) -> NDArray[int64]:
 
     Locations are dealt out one by one, scene after scene, so that each fold has about as many of each scene.
     """
-    scene = {location_of(name): name.split("-")[0] for name in sorted(names, reverse=True)}
+    scene = {place_of(name)[1]: name.split("-")[0] for name in sorted(names, reverse=True)}
     dealt = sorted(scene, key=lambda location: (scene[location], location))
     fold = {location: i % FOLDS for i, location in enumerate(dealt)}
-    return np.array([fold[location_of(name)] for name in names], int64)
+    return np.array([fold[place_of(name)[1]] for name in names], int64)

@@ -32,14 +32,23 @@ def test_rows_have_files_labels_and_places(tmp_path: Path) -> None:
     assert (sound.video, sound.location, sound.city) == (None, "tram-tut2018-0-0a", None)
     assert pictures.audio is None
     assert pictures.name.startswith("video/")
-    assert pictures.location == "montevideo-acevedo0103"
+    assert pictures.location == "montevideo-acevedo"
 
 
 def test_places_are_read_off_names() -> None:
     assert place_of("audio/metro_station-lyon-1045-40062-a.wav") == ("metro_station", "lyon-1045", "lyon")
+    assert place_of("airport-helsinki-3-115-a") == ("airport", "helsinki-3", "helsinki")
+    assert place_of("park-lyon-1029-1")[1] == place_of("street_traffic-lyon-1029-40715.mp4")[1]
+    assert place_of("tram-tut2018-0-0a") == (None, "tram-tut2018-0-0a", None)
     assert place_of("audio/12345.wav") == (None, "12345", None)
     assert place_of("tram/000.wav") == (None, "tram/000", None)
     assert place_of("audio/000.wav#t=1,2") == (None, "000", None)
+
+
+def test_a_location_that_is_a_word_is_the_same_on_another_date() -> None:
+    first, second = (f"video/street_traffic-montevideo-rivera{date}-00-0.mp4" for date in ("0922", "0923"))
+    assert place_of(first) == place_of(second) == ("street_traffic", "montevideo-rivera", "montevideo")
+    assert place_of("park-lyon-garden-1.wav")[1] == "park-lyon-garden-1"
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])

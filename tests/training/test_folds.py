@@ -1,6 +1,7 @@
 import numpy as np
 
-from edge_avsc.training.folds import FOLDS, folds_of, location_of
+from edge_avsc.evaluation.datasets import place_of
+from edge_avsc.training.folds import FOLDS, folds_of
 
 NAMES = [
     "airport-helsinki-3-115-a",
@@ -16,19 +17,12 @@ NAMES = [
 ]
 
 
-def test_a_location_is_city_and_number_whatever_the_scene() -> None:
-    assert location_of("airport-helsinki-3-115-a") == "helsinki-3"
-    assert location_of("park-lyon-1029-1") == location_of("street_traffic-lyon-1029-40715") == "lyon-1029"
-    assert location_of("street_traffic-montevideo-rivera0922-00-0") == "montevideo-rivera"
-    assert location_of("tram-tut2018-0-0a") == "tram-tut2018-0-0a"
-
-
 def test_no_location_is_in_two_folds_in_whatever_order_and_company() -> None:
     folds = folds_of(NAMES)
     assert {0} < set(folds) <= set(range(FOLDS))
     for one, fold in zip(NAMES, folds, strict=True):
         for other, other_fold in zip(NAMES, folds, strict=True):
-            assert fold == other_fold or location_of(one) != location_of(other)
+            assert fold == other_fold or place_of(one)[1] != place_of(other)[1]
     assert np.array_equal(folds_of(NAMES[::-1]), folds[::-1])
     assert np.array_equal(folds_of(NAMES * 2), np.tile(folds, 2))
 
