@@ -36,9 +36,9 @@ def quantise(
 ) -> None:
     """Write the int8 QDQ form of *source*, with ranges from *examples* ``[n, ...]`` and biases corrected on them.
 
-    cpu: unsigned activations, signed weights per channel (U8S8). What projects the pooled features stays in float, and
-    so do sums: rounded to int8, they differ between processors by whole steps.
-    trt: symmetric S8S8, biases left in float.
+    cpu: unsigned activations, signed weights per channel (U8S8). trt: symmetric S8S8, biases left in float.
+    What projects the pooled features stays in float, and so do sums: rounded to int8, they differ between processors by
+    whole steps, and they are where a symmetric range is coarsest.
     float_convolutions: how many of the first ones stay in float, where int8 costs most and gains least. Float weights
     are stored in half precision; those of convolutions for CPUs only: TensorRT was not tried with it.
     """
@@ -54,10 +54,9 @@ def quantise(
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
         network = onnx.load(prepared)
         nodes = network.graph.node
-        if not trt:
-            _keep_sums_in_float(nodes)
+        _keep_sums_in_float(nodes)
         convolutions = [node.name for node in nodes if node.op_type == "Conv"]
-        last = [] if trt else [node.name for node in nodes if node.op_type in ("ReduceMean", "Gemm")]
+        last = [node.name for node in nodes if node.op_type in ("ReduceMean", "Gemm")]
         correct_biases(network, convolutions[float_convolutions:], examples)
         onnx.save(network, prepared)
         quantize_static(
