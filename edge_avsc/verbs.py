@@ -124,33 +124,31 @@ def _send(output: Output, sinks: list[Sink]) -> bool:
 
 
 def _run(args: argparse.Namespace) -> int:
-    import signal
-    import threading
-
     from edge_avsc.clock import MonotonicClock, WallClock
     from edge_avsc.live import Monitor
     from edge_avsc.notify import ServiceNotice
+    from edge_avsc.stop_signals import StopSignals
     from edge_avsc.succession import begin
 
     config = about.live_config(args.config)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    signals = StopSignals()
     clock = MonotonicClock()
     with about.watched() as watch:
         model, successor = begin(config, watch)
     notice, wall = ServiceNotice(clock), WallClock(clock)
-    monitor = Monitor(config, model, clock=clock, stop=stop, successor=successor, beat=notice.alive)
+    monitor = Monitor(config, model, clock=clock, stop=signals.stop, successor=successor, beat=notice.alive)
     with contextlib.ExitStack() as opened:
         sinks, console = _open_sinks(config, opened, wall.iso, monitor.health, append=True)
         opened.callback(notice.stopping)
         for output in monitor.outputs():
-            for event in about.clock_set(wall.follow(), config.streams, output.time_ns):
-                _send(event, sinks)
-            if _send(output, sinks):
-                notice.ready()
+            with signals.writing():
+                for event in about.clock_set(wall.follow(), config.streams, output.time_ns):
+                    _send(event, sinks)
+                if _send(output, sinks):
+                    notice.ready()
     if console:
-        console.summary()
+        with signals.writing():
+            console.summary()
     return 0
 
 

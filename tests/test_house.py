@@ -20,7 +20,7 @@ FLOORS: list[set[str]] = [
     {"errors", "types", "providers"},
     {"settings"},
     {"clock", "config", "bundle", "machine"},
-    {"ring", "resampling", "features", "health", "notify", "parity"},
+    {"ring", "resampling", "features", "health", "notify", "parity", "stop_signals"},
     {"inbox", "audio_track", "video_track"},
     {"windows", "model", "smoothing", "skew", "quality", "supervision", "relief"},
     {"stream", "source_thread", "succession"},

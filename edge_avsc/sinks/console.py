@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import textwrap
 import threading
@@ -13,12 +14,14 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
-from edge_avsc.sinks.base import visible, write_failure
+from edge_avsc.sinks.base import OutputClosedError, visible, write_failure
 from edge_avsc.sinks.board import Board, StreamNow
 from edge_avsc.sinks.plain import PlainConsole
 from edge_avsc.types import SceneEstimate, StreamEvent
 
 REFRESH_S = 0.1
+LAST_VIEW_S = 0.5
+"""How long a terminal may take to show the last view."""
 PANEL_MIN_WIDTH = 58
 PANEL_MAX_WIDTH = 100
 PANEL_MIN_HEIGHT = 12
@@ -85,7 +88,11 @@ class LiveConsole:
     ) -> None:
         self._ended.set()
         self._news.set()
-        self._artist.join()
+        self._artist.join(LAST_VIEW_S)
+        if self._artist.is_alive():
+            if kind is None:
+                raise OutputClosedError(errno.EPIPE, "the terminal stands still")
+            return
         try:
             self._live.stop()
         except OSError as failure:
