@@ -9,6 +9,7 @@ FAR_TOO_LATE_NS = 500 * NS_PER_MS
 IN_TIME_NS = 100 * NS_PER_MS
 UP_NS = 300 * NS_PER_MS
 DOWN_NS = 5 * NS_PER_S
+LONGEST_NS = 300 * NS_PER_S
 
 STEPS = (
     "Nothing is left out.",
@@ -29,7 +30,8 @@ class Relief:
     Steps: 1 half of the wanted frames, 2 twice the hop as well, 3 only the newest due window as well. Labels that are
     half a second too late take all steps at once; one late moment, after which the backlog is gone, takes none. Where
     the window's own inference took longer than a hop, no lull will mend that: the first such label counts. A step down
-    that had to be taken back makes the next one wait twice as long, up to five minutes.
+    that had to be taken back makes the next one wait twice as long, up to five minutes; one that held for five minutes
+    makes the wait short again.
     """
 
     def __init__(self) -> None:
@@ -65,8 +67,12 @@ class Relief:
         top = len(STEPS) - 1
         if self.level == top or now_ns - self._late_since_ns < wait_ns:
             return []
-        if self._went_down_ns is not None and now_ns - self._went_down_ns < 2 * DOWN_NS:
-            self._patience_ns = min(2 * self._patience_ns, 300 * NS_PER_S)
+        if self._went_down_ns is not None:
+            held_ns = now_ns - self._went_down_ns
+            if held_ns < 2 * DOWN_NS:
+                self._patience_ns = min(2 * self._patience_ns, LONGEST_NS)
+            elif held_ns >= LONGEST_NS:
+                self._patience_ns = DOWN_NS
         was, self.level = self.level, top if late_ns > FAR_TOO_LATE_NS else self.level + 1
         self._late_since_ns = now_ns
         return list(STEPS[was + 1 : self.level + 1])

@@ -86,6 +86,19 @@ def test_a_step_down_that_was_too_early_makes_the_next_one_wait_longer() -> None
     assert second > first
 
 
+def test_a_step_down_that_held_makes_the_wait_short_again() -> None:
+    relief, hops = Relief(), DOWN_NS // HOP_NS
+
+    def until_eased(begin_ns: int) -> int:
+        assert labels(relief, TOO_LATE_NS + 1, begin_ns, 2) == [(1, 1)]
+        ((count, _),) = labels(relief, 0, begin_ns + 2 * HOP_NS, 10 * hops)
+        return count
+
+    first, second = until_eased(0), until_eased(10 * NS_PER_S)
+    assert second > 1.5 * first
+    assert until_eased(3600 * NS_PER_S) == first
+
+
 @pytest.fixture
 def items() -> list[Item]:
     """Four seconds of sound and pictures."""
