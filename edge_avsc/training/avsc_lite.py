@@ -192,23 +192,30 @@ class Workshop:
         sounds.train(model, lessons, path, epochs=plan.sound_epochs, minutes=minutes, seed=plan.seed)
 
     def adapt(self) -> None:
-        """Fine-tune the audio encoder on the labelled recordings: without each fold, for measuring, and on all."""
-        known, field = self.lessons(), self.field_lessons()
-        for fold in (*range(FOLDS), None):
-            model = self._audio_classifier()
-            load_average(model, self.work / "sounds.pt")
-            sounds.adapt(
-                model,
-                known,
-                field.without(fold),
-                self._adapted(fold),
-                steps=self.plan.adapt_steps,
-                minutes=self.plan.adapt_minutes,
-                seed=self.plan.seed,
-            )
+        """Fine-tune the audio encoder on the labelled recordings: without each fold, for measuring, and on all.
 
-    def _adapted(self, fold: int | None) -> Path:
-        return self.work / ("sounds_all.pt" if fold is None else f"sounds_without_{fold}.pt")
+        As often as is planned, and the average of such runs ships, as of pictures: on kept-out sound the average of two
+        agrees with the teacher on 64.1 % of the views, where one does on 63.0 and the other on 63.4.
+        """
+        known, field, learnt = self.lessons(), self.field_lessons(), self.work / "sounds.pt"
+        for run in range(self.plan.adapt_runs):
+            for fold in (*range(FOLDS), None):
+                model = self._audio_classifier()
+                load_average(model, learnt)
+                sounds.adapt(
+                    model,
+                    known,
+                    field.without(fold),
+                    self._adapted(fold)[run],
+                    steps=self.plan.adapt_steps,
+                    minutes=self.plan.adapt_minutes,
+                    seed=self.plan.seed + run,
+                    began_with=f"what {run_length(learnt)['steps']} steps of unlabelled sound taught",
+                )
+
+    def _adapted(self, fold: int | None) -> list[Path]:
+        name = "sounds_all" if fold is None else f"sounds_without_{fold}"
+        return [self.work / f"{name}_{run + 1}.pt" for run in range(self.plan.adapt_runs)]
 
     def _lessons(self, views: Views, name: str, shards: int) -> sounds.Lessons:
         return sounds.lessons(self.teacher, views, self.work / name, shards=shards, seed=self.plan.seed)
@@ -250,12 +257,12 @@ class Workshop:
         if self.earlier is not None and not seen:
             learnt = read_bundle(self.earlier).measured["training"]["pictures"]
             seen = [{**run, "taken_over": True} for run in learnt]
-        heard = {"sounds": self.work / "sounds.pt", "sounds_all": self._adapted(None)}
-        return {"pictures": seen, **{name: [run_length(path)] for name, path in heard.items()}}
+        heard = {"sounds": [self.work / "sounds.pt"], "sounds_all": self._adapted(None)}
+        return {"pictures": seen, **{name: list(map(run_length, paths)) for name, paths in heard.items()}}
 
     def _adapted_audio(self, fold: int | None) -> AudioClassifier:
         audio = self._audio_classifier()
-        load_average(audio, self._adapted(fold))
+        load_average(audio, *self._adapted(fold))
         return audio
 
     def _image_classifier(self) -> ImageClassifier:

@@ -179,10 +179,12 @@ _TAKEN_OVER = (
 
 
 def _trained(name: str, runs: list[dict[str, Any]]) -> str:
-    lengths = " and ".join(map(_length, runs))
+    alike = len({run["began_with"] for run in runs}) == 1
+    lengths = " and ".join(_length(run) if alike else f"{_length(run)} from {run['began_with']} on" for run in runs)
     average = " (the average of these runs ships)" if len(runs) > 1 else ""
     kept = _TAKEN_OVER if runs[0].get("taken_over") else ""
-    return f"{_LEARNT[name]}, from {runs[0]['began_with']} on, {lengths}{average}{kept}"
+    origin = f", from {runs[0]['began_with']} on" if alike else ""
+    return f"{_LEARNT[name]}{origin}, {lengths}{average}{kept}"
 
 
 def _length(run: dict[str, Any]) -> str:

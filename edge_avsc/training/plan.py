@@ -17,6 +17,7 @@ class Plan:
     sound_epochs: float = 30.0
     sound_minutes: float = 26.0
     field_shards: int = 2
+    adapt_runs: int = 1
     adapt_steps: int = 1500
     adapt_minutes: float = 5.0
     seed: int = 1
@@ -34,6 +35,7 @@ LONG = Plan(
     sound_epochs=40.0,
     sound_minutes=400.0,
     field_shards=16,
+    adapt_runs=2,
     adapt_steps=4000,
     adapt_minutes=20.0,
 )

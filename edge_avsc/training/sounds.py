@@ -170,6 +170,7 @@ def adapt(
     steps: int,
     minutes: float,
     seed: int,
+    began_with: str,
 ) -> None:
     """Fine-tune *model* in place on lessons from the *field*, half of each batch, and *data* that it knows already.
 
@@ -178,7 +179,7 @@ def adapt(
     since a few places say little about a scene.
     """
     random, run, scale = _start(
-        model, data, path, lr=8e-4, steps=steps, minutes=minutes, seed=seed, began_with="what unlabelled sound taught"
+        model, data, path, lr=8e-4, steps=steps, minutes=minutes, seed=seed, began_with=began_with
     )
     there = np.bincount(field.labels, minlength=len(LABELS)) > 0
     absent = torch.log(torch.from_numpy(np.where(there, 1.0, 0.01)).float()).to(DEVICE)

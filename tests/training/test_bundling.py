@@ -64,6 +64,7 @@ def taught(n: int) -> TaughtSeconds:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     run = {"began_with": "nothing", "steps": 1, "minutes": 1.0}
+    longer = {"began_with": "what unlabelled sound taught", "steps": 2, "minutes": 2.0, "processes": 2}
     views = 60
     strange = Lessons(
         columns(views).astype(np.float16),
@@ -86,7 +87,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Clip("a.mp4", "park", columns(3), None),
             Clip("b.mp4", "park (doubtful)", sound.log_mel, joint.pictures),
         ],
-        training={"pictures": [{**run, "taken_over": True}, run], "sounds": [run], "sounds_all": [run]},
+        training={"pictures": [{**run, "taken_over": True}, run], "sounds": [run], "sounds_all": [run, longer]},
         commit="0" * 40,
         seed=1,
     )
@@ -108,6 +109,9 @@ def test_the_card_has_every_row_and_both_pictures(bundle: Path) -> None:
         "street traffic: both",
         "class pairs: pictures",
         "the average of these runs ships), taken over as an earlier bundle has them",
+        "unlabelled sound, from nothing on, 1 steps in 1.0 minutes; ",
+        "the recordings' sound, 1 steps in 1.0 minutes from nothing on and 2 steps in 2.0 minutes by 2 processes "
+        "from what unlabelled sound taught on (the average of these runs ships)",
         "a.mp4",
         "Running label",
     ):
