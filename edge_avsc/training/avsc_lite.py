@@ -194,8 +194,8 @@ class Workshop:
     def adapt(self) -> None:
         """Fine-tune the audio encoder on the labelled recordings: without each fold, for measuring, and on all.
 
-        As often as is planned, and the average of such runs ships, as of pictures: on kept-out sound the average of two
-        agrees with the teacher on 64.1 % of the views, where one does on 63.0 and the other on 63.4.
+        As often as is planned, and the average of such runs ships, as of pictures: on views of kept-out sound its
+        divergence from the teacher is 0.345 in the mean over these encoders, where two runs have 0.357 and 0.349.
         """
         known, field, learnt = self.lessons(), self.field_lessons(), self.work / "sounds.pt"
         for run in range(self.plan.adapt_runs):
