@@ -20,7 +20,7 @@ from edge_avsc.sinks.plain import PlainConsole
 from edge_avsc.types import SceneEstimate, StreamEvent
 
 REFRESH_S = 0.1
-LAST_VIEW_S = 0.5
+LAST_VIEW_S = 2.0
 """How long a terminal may take to show the last view."""
 PANEL_MIN_WIDTH = 58
 PANEL_MAX_WIDTH = 100
