@@ -111,9 +111,8 @@ def read_dataset(
 def place_of(name: str) -> tuple[str | None, str, str | None]:
     """Return scene, location and city that a clip's file name says.
 
-    The scene is no part of the location: sound and pictures of one may carry different scenes' names.
     Otherwise it is None, the name without ``audio/`` or ``video/`` and its suffix, and None: clips that folders part
-    may be called alike.
+    may be called alike. The scene is no part of a location: its sound and pictures may carry different scenes' names.
     """
     path = PurePosixPath(name)
     found = _TAU_NAME.fullmatch(path.stem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -179,12 +180,11 @@ _TAKEN_OVER = (
 
 
 def _trained(name: str, runs: list[dict[str, Any]]) -> str:
-    alike = len({run["began_with"] for run in runs}) == 1
-    lengths = " and ".join(_length(run) if alike else f"{_length(run)} from {run['began_with']} on" for run in runs)
+    origins = groupby(runs, key=lambda run: run["began_with"])
+    learnt = " and ".join(f"from {origin} on, {' and '.join(map(_length, some))}" for origin, some in origins)
     average = " (the average of these runs ships)" if len(runs) > 1 else ""
     kept = _TAKEN_OVER if runs[0].get("taken_over") else ""
-    origin = f", from {runs[0]['began_with']} on" if alike else ""
-    return f"{_LEARNT[name]}{origin}, {lengths}{average}{kept}"
+    return f"{_LEARNT[name]}, {learnt}{average}{kept}"
 
 
 def _length(run: dict[str, Any]) -> str:

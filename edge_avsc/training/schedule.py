@@ -45,6 +45,7 @@ class Run:
         self.steps, self.minutes, self.decay = steps, minutes, decay
         self.base_rates = [group["lr"] for group in optimiser.param_groups]
         self.step, self.spent_ns = 0, 0
+        self._saved_step: int | None = None
         self.average = {key: value.detach().clone() for key, value in model.state_dict().items()}
         if path.is_file():
             self._resume()
@@ -95,7 +96,7 @@ class Run:
             "step": self.step,
             "spent_ns": self.spent_ns,
         }
-        self._saved_ns = self.spent_ns
+        self._saved_ns, self._saved_step = self.spent_ns, self.step
         if team.LEADS:
             part = self.path.with_suffix(".part")
             torch.save(state, part)
@@ -107,12 +108,14 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         for key, value in state["average"].items():
             self.average[key].copy_(value)
-        self.step, self.spent_ns = state["step"], state["spent_ns"]
+        self.step, self.spent_ns, self.began_with = state["step"], state["spent_ns"], state["began_with"]
+        self._saved_step = self.step
 
     def finish(self) -> None:
-        """Save, and leave the averaged weights in the model."""
+        """Save what is not yet, and leave the averaged weights in the model."""
         self.done()
-        self.save()
+        if self.step != self._saved_step:
+            self.save()
         team.wait()
         self._bar.close()
         self.model.load_state_dict(self.average)

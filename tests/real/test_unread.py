@@ -18,6 +18,8 @@ pytestmark = pytest.mark.real
 fcntl = pytest.importorskip("fcntl", reason="only POSIX systems have such pipes")
 termios = pytest.importorskip("termios", reason="only POSIX systems have such terminals")
 PIPE_BYTES = 4096
+if not hasattr(fcntl, "F_SETPIPE_SZ"):
+    pytest.skip("only Linux can make a pipe smaller", allow_module_level=True)
 
 
 def start(folder: Path, model: Path, sinks: dict[str, object], stdout: int) -> subprocess.Popen[bytes]:

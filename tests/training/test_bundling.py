@@ -110,8 +110,8 @@ def test_the_card_has_every_row_and_both_pictures(bundle: Path) -> None:
         "class pairs: pictures",
         "the average of these runs ships), taken over as an earlier bundle has them",
         "unlabelled sound, from nothing on, 1 steps in 1.0 minutes; ",
-        "the recordings' sound, 1 steps in 1.0 minutes from nothing on and 2 steps in 2.0 minutes by 2 processes "
-        "from what unlabelled sound taught on (the average of these runs ships)",
+        "the recordings' sound, from nothing on, 1 steps in 1.0 minutes and from what unlabelled sound taught on, "
+        "2 steps in 2.0 minutes by 2 processes (the average of these runs ships)",
         "a.mp4",
         "Running label",
     ):
