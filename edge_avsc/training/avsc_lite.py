@@ -23,6 +23,7 @@ from edge_avsc.training.folds import FOLDS, folds_of
 from edge_avsc.training.heads import Material
 from edge_avsc.training.networks import AudioClassifier, AudioEncoder, ImageClassifier, ImageEncoder, lite0_weights
 from edge_avsc.training.picture_data import Pictures, read_pictures
+from edge_avsc.training.places_teacher import taught_places
 from edge_avsc.training.plan import Plan
 from edge_avsc.training.recordings import Windows, read_clips, read_windows
 from edge_avsc.training.schedule import load_average, run_length
@@ -38,6 +39,7 @@ from edge_avsc.training.spec import IMAGE
 from edge_avsc.training.teachers import FEATURES, SoundTeacher
 from edge_avsc.training.versions import Trials
 
+PLACES_WEIGHTS = Path("teachers/places365_squeezenet/squeezenet_places365_fp32.npz")
 FOLDERS = ("images", "teachers", "ambience", "tau", "clips")
 STEPS = ("pictures", "lessons", "sound", "adapt")
 """The steps before the bundle, in their order; methods of Workshop."""
@@ -248,6 +250,7 @@ class Workshop:
             kept_out=experts.taught_seconds(self.teacher, kept_out, self.work / "seconds_kept_out.npz"),
             strange=self._lessons(Views(kept_out, self._responses), "lessons_kept_out", 1),
             train_pictures=self.train_pictures,
+            places=taught_places(self.data / PLACES_WEIGHTS, self.train_pictures, self.work / "places.npy"),
             picture_priors=[float(share) for share in pictures.group_shares(self.train_pictures.groups)],
             val_pictures=self.val_pictures,
         )

@@ -28,6 +28,7 @@ from edge_avsc.training.inference import Graph, Trio, softmax
 from edge_avsc.training.own_scenes.embedding import Embeddings, nothing
 from edge_avsc.training.own_scenes.label_statistics import FILE as STATISTICS
 from edge_avsc.training.own_scenes.label_statistics import write_label_statistics
+from edge_avsc.training.places import learn_places
 from edge_avsc.training.provenance import provenance
 from edge_avsc.training.recordings import Clip
 from edge_avsc.training.running import on_stream
@@ -45,6 +46,7 @@ from edge_avsc.training.versions import (
     complete,
     export_image,
     hearing,
+    seen_pictures,
     sight,
     where_unseen,
 )
@@ -151,6 +153,7 @@ def _versions(made: Ingredients, images: dict[str, Graph], seen: Sight, work: Pa
         fold: hearing(audio, made.material, fold, work / _folder(fold), made.seed) for fold, audio in cases.items()
     }
     known = where_unseen([heard[fold] for fold in range(FOLDS)], made.material.field)
+    places = learn_places(seen_pictures(images[".cpu"], made.material.train_pictures), made.material.places)
     seeds = (made.seed, made.seed + 1)
     return [
         complete(
@@ -159,6 +162,7 @@ def _versions(made: Ingredients, images: dict[str, Graph], seen: Sight, work: Pa
             made.image,
             images,
             seen.pictures,
+            places,
             made.material,
             work / _folder(fold),
             seeds,

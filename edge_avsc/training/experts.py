@@ -21,7 +21,7 @@ from edge_avsc.training.spec import AUDIO
 from edge_avsc.training.teachers import SoundTeacher, class_logits
 
 if TYPE_CHECKING:
-    from edge_avsc.training.heads import Material
+    from edge_avsc.training.heads import Known, Material
 
 
 @dataclass(frozen=True)
@@ -93,23 +93,21 @@ class Unseen:
         return best_temperature(self.logits[rows], self.labels[rows])
 
 
-def make_experts(sound: Any, prior: Any, temperature: float, picture: Any, seconds: Any, material: Material) -> Experts:
-    """Turn an AudioClassifier and an ImageClassifier into experts.
-
-    prior: what *sound* says on the average where it will be used, ``[10]``; it is taken off. temperature: of the rest.
-    seconds: the sound's embeddings ``[n, 128]`` of *material*'s seconds.
-    """
-    weight, bias = _event_direction(seconds.clone(), torch.from_numpy(material.seconds.is_event).float())
+def make_experts(sound: Any, picture: Any, known: Known, material: Material) -> Experts:
+    """Turn an AudioClassifier and an ImageClassifier into experts, with what is *known* of them."""
+    weight, bias = _event_direction(known.seconds.clone(), torch.from_numpy(material.seconds.is_event).float())
     return Experts(
         sound_weight=sound.head.weight.detach(),
-        sound_bias=(sound.head.bias - prior).detach(),
+        sound_bias=(sound.head.bias - known.prior).detach(),
         picture_weight=picture.head.weight.detach(),
         picture_bias=picture.head.bias.detach(),
+        places_weight=known.places[0],
+        places_bias=known.places[1],
         group_of_category=[group_of(name) for name in material.train_pictures.names],
         picture_priors=material.picture_priors,
         sound_none_weight=weight,
         sound_none_bias=bias,
-        sound_temperature=temperature,
+        sound_temperature=known.unseen.temperature(),
         picture_temperature=1.0,
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy import bool_, float64
+from numpy import bool_, float32, float64
 from numpy.typing import NDArray
 
 from edge_avsc.training import experts, pairs
@@ -26,8 +26,8 @@ class Material:
     """What heads are fitted on, whatever the encoders.
 
     seconds: unlabelled sound that was trained on. kept_out: such sound that was not, second by second; strange: random
-    views of it. field: views of labelled recordings. picture_priors: each group's share of the pictures seen in
-    training.
+    views of it. field: views of labelled recordings. places: the Places teacher's logits of the training pictures
+    ``[n, 365]``. picture_priors: each group's share of the pictures seen in training.
     """
 
     seconds: TaughtSeconds
@@ -35,6 +35,7 @@ class Material:
     kept_out: TaughtSeconds
     strange: Lessons
     train_pictures: Pictures
+    places: NDArray[float32]
     picture_priors: list[float]
     val_pictures: Pictures
 
@@ -49,7 +50,8 @@ class Known:
 
     prior: what the sound expert says of the field on the average, ``[10]``; it is taken off. unseen: what such experts
     say where they learnt nothing. strange: what this one says of *material*'s strange views, logits ``[n, 10]``.
-    seconds, pictures: embeddings ``[n, 128]`` of *material*'s seconds and of its validation pictures.
+    seconds, pictures: embeddings ``[n, 128]`` of *material*'s seconds and of its validation pictures. places: weight
+    and bias of the head that learnt what places the training pictures show.
     """
 
     prior: Any
@@ -57,6 +59,7 @@ class Known:
     strange: NDArray[float64]
     seconds: Any
     pictures: Any
+    places: tuple[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,7 @@ class Fitted:
 def fit_head(sound: Any, image: Any, known: Known, material: Material, seed: int) -> Fitted:
     """Fit a head for an AudioClassifier and an ImageClassifier; *seed* draws the pairs."""
     unseen, seen = known.unseen, known.pictures
-    temperature = unseen.temperature()
-    head = FusionHead(experts.make_experts(sound, known.prior, temperature, image, known.seconds, material))
+    head = FusionHead(experts.make_experts(sound, image, known, material))
     labelled = pairs.class_pairs(material.val_pictures, np.eye(len(LABELS))[unseen.labels], seed)
     taught, lent = (
         softmax(material.strange.maps.astype(float64).mean((2, 3))),

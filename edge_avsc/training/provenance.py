@@ -22,6 +22,8 @@ def provenance(commit: str, more_sound: Sequence[str]) -> dict[str, Any]:
         ],
         "teachers": [
             "EfficientNet-Lite0, ImageNet weights (first weights of the image encoder)",
+            "SqueezeNet of Places365's categories, urbste/squeezenet_places365 (taught the head a second word on "
+            "pictures: what places they show)",
             "CP-Mobile, first place of DCASE 2023 Task 1 (taught the audio encoder); trained on TAU Urban 2022 Mobile, "
             "it may have heard locations of TAU Urban Audio-Visual Scenes 2021, those of the test fold included",
         ],
@@ -29,6 +31,7 @@ def provenance(commit: str, more_sound: Sequence[str]) -> dict[str, Any]:
             "weights": "CC BY-NC 4.0",
             "EfficientNet-Lite0": "Apache-2.0",
             "MiniPlaces": "MIT Places terms (research)",
+            "urbste/squeezenet_places365": "none stated (learnt from Places365: MIT Places terms, research)",
             "ESC-10": "CC BY 3.0",
             "TAU Urban": "free for non-commercial research",
             "ambience": "Pixabay licence, CC0, CC BY",

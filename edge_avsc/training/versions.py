@@ -71,11 +71,15 @@ def _some(count: int, seed: int) -> NDArray[int64]:
 
 def sight(image: Graph, pictures: Pictures, windows: Windows) -> Sight:
     """Return the embeddings of all pictures and windows."""
-    rows = np.arange(len(pictures.images))
-    parts = [image.rows(pictures.inputs(rows[i : i + 64])) for i in range(0, len(rows), 64)]
     assert windows.pictures is not None
     flat = image.rows(windows.pictures.reshape(-1, *PICTURE))
-    return Sight(np.concatenate(parts), flat.reshape(len(windows.labels), -1, flat.shape[1]).mean(1))
+    return Sight(seen_pictures(image, pictures), flat.reshape(len(windows.labels), -1, flat.shape[1]).mean(1))
+
+
+def seen_pictures(image: Graph, pictures: Pictures) -> NDArray[float32]:
+    """Return the embeddings ``[n, 128]`` of all *pictures*."""
+    rows = np.arange(len(pictures.images))
+    return np.concatenate([image.rows(pictures.inputs(rows[i : i + 64])) for i in range(0, len(rows), 64)])
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,7 @@ def complete(
     image: Any,
     images: dict[str, Graph],
     pictures: NDArray[float32],
+    places: tuple[Any, Any],
     material: Material,
     folder: Path,
     seeds: tuple[int, ...],
@@ -134,7 +139,7 @@ def complete(
     """Fit a head for each seed, and return it with the encoders as a version.
 
     unseen: what such hearings say where they learnt nothing. pictures: the int8 image encoder's embeddings of the
-    validation pictures ``[n, 128]``.
+    validation pictures ``[n, 128]``. places: the head that learnt what places its training pictures show.
     """
     import torch
 
@@ -144,6 +149,7 @@ def complete(
         strange=heard.logits(material.strange.log_mel.astype(float32)).double().numpy(),
         seconds=torch.from_numpy(heard.graphs[".cpu"].rows(material.seconds.log_mel)),
         pictures=torch.from_numpy(pictures),
+        places=places,
     )
     versions = []
     for seed in seeds:

@@ -75,12 +75,14 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     field = Field(strange, np.arange(views) % len(LABELS), np.arange(views) % FOLDS)
     sound = windows([f"{label}-city-{i}-1" for i, label in enumerate(LABELS)], False)
     joint = windows([f"street_traffic-city-{20 + i}-1" for i in range(5)], True)
+    shown = pictures(2)
+    places = RANDOM.standard_normal((len(shown.images), 365), np.float32)
     made = Ingredients(
         image=SmallPictures().eval(),
         audio=AudioClassifier(AudioEncoder(), len(LABELS), 7).eval(),
         fold_audios=[AudioClassifier(AudioEncoder(), len(LABELS), 7).eval() for _ in range(FOLDS)],
         material=Material(
-            taught(30), field, taught(30), strange, pictures(2), [1 / len(GROUPS)] * len(GROUPS), pictures(4)
+            taught(30), field, taught(30), strange, shown, places, [1 / len(GROUPS)] * len(GROUPS), pictures(4)
         ),
         trials=Trials(sound, joint, sound.clips % FOLDS, joint.clips % FOLDS),
         clips=[

@@ -7,6 +7,7 @@ import torch
 
 from edge_avsc.training.classes import GROUPS, LABELS, NONE
 from edge_avsc.training.fusion import Experts, FusionHead, best_temperature, log_loss
+from edge_avsc.training.places import CHOSEN
 
 
 @pytest.fixture
@@ -17,6 +18,8 @@ def head() -> FusionHead:
         sound_bias=torch.zeros(10),
         picture_weight=torch.randn(18, 128, generator=generator) / 8,
         picture_bias=torch.zeros(18),
+        places_weight=torch.randn(len(CHOSEN), 128, generator=generator) / 8,
+        places_bias=torch.zeros(len(CHOSEN)),
         group_of_category=[i % len(GROUPS) for i in range(18)],
         picture_priors=[1 / len(GROUPS)] * len(GROUPS),
         sound_none_weight=torch.randn(1, 128, generator=generator) / 8,
@@ -46,11 +49,39 @@ def test_both_is_the_product_of_the_two(head: FusionHead) -> None:
     torch.testing.assert_close(logits[1.0, 1.0], logits[1.0, 0.0] + logits[0.0, 1.0])
 
 
+SEEN = torch.tensor([[0.0, 1.0]])
+
+
+def called_places(head: FusionHead, *indices: int) -> None:
+    """Let the head call every picture these of Places365's places, alike."""
+    with torch.no_grad():
+        head.places.weight.zero_()
+        head.places.bias.copy_(torch.tensor([6.0 * (index in indices) for index in CHOSEN]))
+
+
 def test_pictures_leave_bus_metro_and_tram_to_the_sound(head: FusionHead) -> None:
-    logits = head(torch.zeros(64, 128), torch.randn(64, 128), torch.tensor([[0.0, 1.0]] * 64))[0]
-    bus, metro, tram = (logits[:, LABELS.index(name)] for name in ("bus", "metro", "tram"))
-    torch.testing.assert_close(metro, tram)
-    assert bool((bus > metro).all())
+    bus_interior, train_interior = 70, 336
+    embeddings, seen = torch.randn(64, 128), SEEN.repeat(64, 1)
+    ratios = []
+    for called in ((bus_interior,), (bus_interior, train_interior), (train_interior,)):
+        called_places(head, *called)
+        logits = head(torch.zeros(64, 128), embeddings, seen)[0]
+        bus, metro, tram = (logits[:, LABELS.index(name)] for name in ("bus", "metro", "tram"))
+        torch.testing.assert_close(metro, tram)
+        ratios.append(bus - metro)
+    first, alike, last = ratios
+    assert bool(((first > alike) & (alike > 0) & (alike > last)).all())
+
+
+def test_what_places_a_picture_shows_moves_its_label(head: FusionHead) -> None:
+    plaza, street = 270, 319
+    embeddings, seen = torch.randn(64, 128), SEEN.repeat(64, 1)
+    odds = []
+    for called in (plaza, street):
+        called_places(head, called)
+        logits = head(torch.zeros(64, 128), embeddings, seen)[0]
+        odds.append(logits[:, LABELS.index("street_traffic")] - logits[:, LABELS.index("public_square")])
+    assert bool((odds[1] > odds[0] + 0.5).all())
 
 
 def test_none_of_ours_goes_by_the_likeliest_category_more_than_by_many_unlikely_ones(head: FusionHead) -> None:
@@ -67,7 +98,7 @@ def test_none_of_ours_goes_by_the_likeliest_category_more_than_by_many_unlikely_
         with torch.no_grad():
             head.picture.weight.zero_()
             head.picture.bias.copy_(logits)
-            said.append(float(head(torch.zeros(1, 128), torch.zeros(1, 128), torch.tensor([[0.0, 1.0]]))[1]))
+            said.append(float(head(torch.zeros(1, 128), torch.zeros(1, 128), SEEN)[1]))
     assert said[1] > said[0] + 0.3
 
 

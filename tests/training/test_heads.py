@@ -20,7 +20,7 @@ def material() -> Material:
     kept_out = TaughtSeconds(np.zeros((len(NAMES), 1, 1), np.float32), np.zeros((len(NAMES), 10), np.float32), NAMES)
     nothing = Pictures(np.zeros((0, 1, 1, 3), np.uint8), np.zeros(0, np.int64), [])
     field = Field(views, np.zeros(len(seconds), np.int64), np.zeros(len(seconds), np.int64))
-    return Material(kept_out, field, kept_out, views, nothing, [], nothing)
+    return Material(kept_out, field, kept_out, views, nothing, np.zeros((0, 365), np.float32), [], nothing)
 
 
 def test_a_recording_is_lent_as_a_whole_or_not_at_all() -> None:
