@@ -18,7 +18,7 @@ from edge_avsc.arguments import positive, seed
 from edge_avsc.errors import ConfigError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-HALVES = (("pictures",), ("lessons", "sound", "adapt"))
+HALVES = (("pictures", "places"), ("lessons", "sound", "adapt"))
 STEPS = (*HALVES[0], *HALVES[1], "bundle")
 # Large tensors come and go with each step: glibc shall keep their memory, not return it each time.
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from numpy import float64, int64
+from numpy import float32, float64, int64
 from numpy.typing import NDArray
 
 from edge_avsc.bundle import read_bundle
@@ -41,7 +41,7 @@ from edge_avsc.training.versions import Trials
 
 PLACES_WEIGHTS = Path("teachers/places365_squeezenet/squeezenet_places365_fp32.npz")
 FOLDERS = ("images", "teachers", "ambience", "tau", "clips")
-STEPS = ("pictures", "lessons", "sound", "adapt")
+STEPS = ("pictures", "places", "lessons", "sound", "adapt")
 """The steps before the bundle, in their order; methods of Workshop."""
 
 
@@ -163,6 +163,11 @@ class Workshop:
     def _picture_runs(self) -> list[Path]:
         return [self.work / f"pictures_{run + 1}.pt" for run in range(self.plan.picture_runs)]
 
+    def places(self) -> NDArray[float32]:
+        """Ask the teacher what places the training pictures show."""
+        with team.leader_first():
+            return taught_places(self.data / PLACES_WEIGHTS, self.train_pictures, self.work / "places.npy")
+
     def lessons(self) -> sounds.Lessons:
         """Draw views of the unlabelled sound and ask the teacher about them."""
         views = Views(self.unlabelled[0], self._responses, self._rarity())
@@ -250,7 +255,7 @@ class Workshop:
             kept_out=experts.taught_seconds(self.teacher, kept_out, self.work / "seconds_kept_out.npz"),
             strange=self._lessons(Views(kept_out, self._responses), "lessons_kept_out", 1),
             train_pictures=self.train_pictures,
-            places=taught_places(self.data / PLACES_WEIGHTS, self.train_pictures, self.work / "places.npy"),
+            places=self.places(),
             picture_priors=[float(share) for share in pictures.group_shares(self.train_pictures.groups)],
             val_pictures=self.val_pictures,
         )

@@ -108,7 +108,6 @@ def make_experts(sound: Any, picture: Any, known: Known, material: Material) -> 
         sound_none_weight=weight,
         sound_none_bias=bias,
         sound_temperature=known.unseen.temperature(),
-        picture_temperature=1.0,
     )
 
 

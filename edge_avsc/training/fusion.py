@@ -34,8 +34,8 @@ class Experts:
 
     sound_bias: less the mean log-posterior on unlabelled sound. picture_priors: each group's share of the pictures.
     places_weight, places_bias: of the places that ``places_to_labels`` has rows for.
-    Each expert's temperature makes its word as sure as it should be; its floor is how much of that word is kept for
-    "any class", so that none can veto the other.
+    An expert's temperature makes its word as sure as it should be (the pictures' is set by ``sharpen``); its floor is
+    how much of that word is kept for "any class", so that none can veto the other.
     """
 
     sound_weight: Any
@@ -49,7 +49,6 @@ class Experts:
     sound_none_weight: Any
     sound_none_bias: float
     sound_temperature: float
-    picture_temperature: float
     sound_floor: float = 0.2
     picture_floor: float = 0.05
     sound_none_share: float = 0.25
@@ -76,7 +75,7 @@ class FusionHead(nn.Module):  # type: ignore[misc]
         self.picture = _linear(experts.picture_weight, experts.picture_bias)
         self.places = _linear(experts.places_weight, experts.places_bias)
         self.sound_none = _linear(experts.sound_none_weight, torch.tensor([experts.sound_none_bias]))
-        self.sound_temperature, self.picture_temperature = experts.sound_temperature, experts.picture_temperature
+        self.sound_temperature, self.picture_temperature = experts.sound_temperature, 1.0
         self.sound_floor, self.picture_floor = experts.sound_floor, experts.picture_floor
         self.sound_none_share = experts.sound_none_share
         members = torch.zeros(len(experts.group_of_category), len(GROUPS))
@@ -88,6 +87,10 @@ class FusionHead(nn.Module):  # type: ignore[misc]
         self.register_buffer("members", members)
         self.register_buffer("to_labels", to_labels)
         self.register_buffer("places_to_labels", torch.from_numpy(places_to_labels()))
+
+    def sharpen(self, temperature: float) -> None:
+        """Make the word of pictures as sure as this temperature does."""
+        self.picture_temperature = temperature
 
     def mix(self, weight: Any, bias: Any) -> None:
         """Let both experts' log-probabilities be weighed by *weight* ``[10, 20]`` and *bias* ``[10]``."""
@@ -111,10 +114,11 @@ class FusionHead(nn.Module):  # type: ignore[misc]
         # Softmax over categories, then sums: the log-sum-exp of each group, less its prior.
         categories = self.picture(image)
         groups = torch.softmax(categories, 1) @ self.members
-        picture = (groups[:, :NONE] + 1e-9) ** (1 / self.picture_temperature) @ self.to_labels
+        picture = (groups[:, :NONE] + 1e-9) @ self.to_labels
         places = torch.softmax(self.places(image), 1) @ self.places_to_labels
         picture, places = (word / word.sum(1, keepdim=True) for word in (picture, places))
-        picture = (1 - PLACES_SHARE) * picture + PLACES_SHARE * places
+        picture = ((1 - PLACES_SHARE) * picture + PLACES_SHARE * places) ** (1 / self.picture_temperature)
+        picture = picture / picture.sum(1, keepdim=True)
         sound = torch.where(heard, self.heard(self.sound(audio)), nothing)
         picture = torch.where(seen, _floored_log(picture, self.picture_floor), nothing)
         mixed = torch.cat([sound, picture], 1) @ self.mixing.T + self.mixing_bias

@@ -80,6 +80,8 @@ def fit_head(sound: Any, image: Any, known: Known, material: Material, seed: int
     unseen, seen = known.unseen, known.pictures
     head = FusionHead(experts.make_experts(sound, image, known, material))
     labelled = pairs.class_pairs(material.val_pictures, np.eye(len(LABELS))[unseen.labels], seed)
+    plain = experts.words(head, unseen.logits[:1], seen)[1]
+    head.sharpen(best_temperature(plain[labelled.pictures], labelled.labels))
     taught, lent = (
         softmax(material.strange.maps.astype(float64).mean((2, 3))),
         material.lent()[material.strange.seconds, None],

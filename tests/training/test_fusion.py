@@ -25,7 +25,6 @@ def head() -> FusionHead:
         sound_none_weight=torch.randn(1, 128, generator=generator) / 8,
         sound_none_bias=0.0,
         sound_temperature=1.2,
-        picture_temperature=1.0,
     )
     fusion = FusionHead(experts)
     fusion.eval()
@@ -71,6 +70,15 @@ def test_pictures_leave_bus_metro_and_tram_to_the_sound(head: FusionHead) -> Non
         ratios.append(bus - metro)
     first, alike, last = ratios
     assert bool(((first > alike) & (alike > 0) & (alike > last)).all())
+
+
+def test_sharpening_makes_pictures_surer_of_the_same_labels(head: FusionHead) -> None:
+    inputs = torch.zeros(64, 128), torch.randn(64, 128), SEEN.repeat(64, 1)
+    plain = torch.softmax(head(*inputs)[0], 1)
+    head.sharpen(0.5)
+    sharp = torch.softmax(head(*inputs)[0], 1)
+    assert torch.equal(plain.argmax(1), sharp.argmax(1))
+    assert bool((sharp.amax(1) > plain.amax(1)).all())
 
 
 def test_what_places_a_picture_shows_moves_its_label(head: FusionHead) -> None:
