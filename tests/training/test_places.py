@@ -43,13 +43,13 @@ def test_what_is_linear_in_the_embeddings_is_learnt() -> None:
 
 def test_the_teacher_knows_places(shared_data: Path, tmp_path: Path) -> None:
     pictures = read_pictures(shared_data / "images/miniplaces_val.tar", tmp_path / "pictures.npz")
-    few = Pictures(pictures.images[::20], pictures.categories[::20], pictures.names)
+    few = Pictures(pictures.images[::40], pictures.categories[::40], pictures.names)
     weights = shared_data / "teachers/places365_squeezenet/squeezenet_places365_fp32.npz"
     said = taught_places(weights, few, tmp_path / "places.npy")
     order = (weights.parent / "categories_places365_order.txt").read_text(encoding="utf-8").splitlines()
-    # MiniPlaces' names are those of Places365, some with a word more; of 94 pictures that many are no accident.
+    # MiniPlaces' names are those of Places365, some with a word more; of 47 pictures that many are no accident.
     right = [few.names[c].startswith(order[i].split()[0]) for c, i in zip(few.categories, said.argmax(1), strict=True)]
-    assert sum(right) > 10
+    assert sum(right) > 5
     for places in PLACES.values():
         for index, name in places.items():
             assert order[index].split() == [name.split("/")[0], str(index)]
