@@ -31,7 +31,8 @@ Accuracy and log-loss are means of all items; *classes alike* are means of the c
   recordings: how quiet and how dull they are on average, which set the range of the sound's augmentation. That what
   sound says of the field on the average is taken off was decided after a look at three of the five, so those figures
   may flatter a little. The image encoder learnt nothing from them; but that a teacher of Places365's categories has a
-  word on pictures was decided after a look at those of street traffic (the size of its share: by validation pictures).
+  word on pictures, and by which rule, was decided after a look at those of street traffic; the size of its share,
+  by the log-loss of the validation pictures. So these figures too may flatter.
 - *Class pairs* are kept-out pictures and sounds of the same class, where the sound's class is drawn from the teacher's
   word; no recording of both was there but of street traffic. Temperatures and fusion were fitted on other pairs: the
   same pictures, with the recordings' sounds as encoders hear them that learnt nothing at their locations; the
