@@ -165,8 +165,9 @@ class Workshop:
 
     def places(self) -> NDArray[float32]:
         """Ask the teacher what places the training pictures show."""
+        shown = self.train_pictures
         with team.leader_first():
-            return taught_places(self.data / PLACES_WEIGHTS, self.train_pictures, self.work / "places.npy")
+            return taught_places(self.data / PLACES_WEIGHTS, shown, self.work / "places.npy")
 
     def lessons(self) -> sounds.Lessons:
         """Draw views of the unlabelled sound and ask the teacher about them."""
