@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TaughtSeconds:
-    """Seconds of unlabelled sound: ``log_mel`` ``[n, 37, 128]``, the teacher's logits ``[n, 10]``, recordings."""
+    """Seconds of unlabelled sound: ``log_mel`` ``[n, 36, 256]``, the teacher's logits ``[n, 10]``, recordings."""
 
     log_mel: NDArray[float32]
     teacher: NDArray[float32]

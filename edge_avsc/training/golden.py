@@ -13,7 +13,7 @@ PRESENT = np.array([[1, 1], [1, 0], [0, 1]], float32)
 
 
 def golden_inputs(seed: int = 1, count: int = 8) -> dict[str, NDArray[float32]]:
-    """Return ``log_mel`` ``[count, 37, 128]``, ``picture`` ``[count, 3, size_px, size_px]``, ``present`` ``[3, 2]``."""
+    """Return ``log_mel`` ``[count, 36, 256]``, ``picture`` ``[count, 3, size_px, size_px]``, ``present`` ``[3, 2]``."""
     random = np.random.default_rng(seed)
     log_mel = np.stack([LogMel(AUDIO).columns(_noise(random, i / count)) for i in range(count)])
     picture = np.stack([normalised_picture(_scene(random), IMAGE) for _ in range(count)])

@@ -83,7 +83,7 @@ def fit_head(sound: Any, image: Any, known: Known, material: Material, seed: int
     plain = experts.words(head, unseen.logits[:1], seen)[1]
     head.sharpen(best_temperature(plain[labelled.pictures], labelled.labels))
     taught, lent = (
-        softmax(material.strange.maps.astype(float64).mean((2, 3))),
+        softmax(material.strange.said.astype(float64)),
         material.lent()[material.strange.seconds, None],
     )
     others, lenders = (pairs.class_pairs(material.val_pictures, taught * of, seed) for of in (~lent, lent))

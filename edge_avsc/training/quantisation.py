@@ -1,4 +1,4 @@
-"""Int8 exports of an encoder: one for CPUs, one for TensorRT."""
+"""The exports of an encoder that ship: one for CPUs, one for TensorRT; in int8, or in float."""
 
 from __future__ import annotations
 
@@ -70,8 +70,17 @@ def quantise(
             nodes_to_exclude=[*convolutions[:float_convolutions], *last],
             extra_options={"ActivationSymmetric": trt, "WeightSymmetric": True, "QuantizeBias": not trt},
         )
-    model = onnx.load(target)
-    _halve_weights(model, ("Gemm",) if trt else ("Gemm", "Conv"))
+    _finish(target, target, device)
+
+
+def keep_in_float(source: Path, target: Path, device: Literal["cpu", "trt"]) -> None:
+    """Write *source* as it is, but for how its weights are stored."""
+    _finish(source, target, device)
+
+
+def _finish(source: Path, target: Path, device: Literal["cpu", "trt"]) -> None:
+    model = onnx.load(source)
+    _halve_weights(model, ("Gemm",) if device == "trt" else ("Gemm", "Conv"))
     tidy(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, target)

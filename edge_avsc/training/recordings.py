@@ -23,7 +23,7 @@ from edge_avsc.training.spec import AUDIO, IMAGE
 class Windows:
     """Windows of 1 s that do not overlap.
 
-    log_mel: ``[n, 37, 128]``. pictures: ``[n, 2, 3, size_px, size_px]``, or None where the recordings have none.
+    log_mel: ``[n, 36, 256]``. pictures: ``[n, 2, 3, size_px, size_px]``, or None where the recordings have none.
     labels: ``[n]``, index in LABELS. clips: ``[n]``, index in names. names: of the recordings, without suffix.
     """
 
@@ -69,7 +69,7 @@ def _cut(folder: Path, split: str, cache: Path) -> None:
 
 @dataclass(frozen=True)
 class Clip:
-    """A single recording: ``log_mel`` ``[n, 37, 128]`` and ``pictures`` ``[m, 2, 3, size_px, size_px]``, or None."""
+    """A single recording: ``log_mel`` ``[n, 36, 256]`` and ``pictures`` ``[m, 2, 3, size_px, size_px]``, or None."""
 
     name: str
     scene: str
@@ -105,7 +105,7 @@ def _kinds(path: Path) -> set[str]:
 
 
 def window_columns(sound: NDArray[float32]) -> NDArray[float32]:
-    """Return the log-mel columns of each whole second of *sound* ``[t]``: ``[n, 37, 128]``."""
+    """Return the log-mel columns of each whole second of *sound* ``[t]``: ``[n, 36, 256]``."""
     columns = LogMel(AUDIO).columns(sound)
     step = RATE_HZ // AUDIO.hop_samples
     windows = len(sound) // RATE_HZ

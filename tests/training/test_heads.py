@@ -16,7 +16,7 @@ def material() -> Material:
     """Unlabelled sound of three recordings, and three views of each second of them."""
     seconds = np.repeat(np.arange(len(NAMES)), 3)
     nothing_heard = np.zeros((len(seconds), 1), np.float16)
-    views = Lessons(nothing_heard, nothing_heard, nothing_heard, seconds)
+    views = Lessons(nothing_heard, nothing_heard, np.zeros((len(seconds), 10), np.float32), seconds)
     kept_out = TaughtSeconds(np.zeros((len(NAMES), 1, 1), np.float32), np.zeros((len(NAMES), 10), np.float32), NAMES)
     nothing = Pictures(np.zeros((0, 1, 1, 3), np.uint8), np.zeros(0, np.int64), [])
     field = Field(views, np.zeros(len(seconds), np.int64), np.zeros(len(seconds), np.int64))

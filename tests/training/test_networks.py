@@ -81,21 +81,34 @@ def test_large_depthwise_kernels_stay_as_imagenet_taught_them() -> None:
 
 def test_the_audio_encoder_is_the_same_as_onnx_for_any_batch(tmp_path: Path) -> None:
     encoder = AudioEncoder().eval()
-    graph = exported(encoder, tmp_path / "audio.onnx", (37, 128))
+    graph = exported(encoder, tmp_path / "audio.onnx", (36, 256))
     for batch in (1, 3):
-        x = torch.randn(batch, 37, 128)
+        x = torch.randn(batch, 36, 256)
         with torch.no_grad():
             np.testing.assert_allclose(graph(x.numpy())[0], encoder(x).numpy(), atol=1e-4)
 
 
 def test_pooling_the_logit_map_gives_the_logits_of_the_pooled_embedding() -> None:
     model = AudioClassifier(AudioEncoder(), 10, 7).eval()
-    x = torch.randn(2, 37, 128)
+    x = torch.randn(2, 36, 256)
     with torch.no_grad():
-        maps, hints = model.dense(x)
-        torch.testing.assert_close(maps.mean((2, 3)), model(x), rtol=1e-4, atol=1e-4)
-    assert maps.shape == (2, 10, 5, 8)
-    assert hints.shape == (2, 7, 5, 8)
+        *_, hints, logits = model.maps(x)
+        torch.testing.assert_close(logits.mean((2, 3)), model(x), rtol=1e-4, atol=1e-4)
+    assert logits.shape == (2, 10, 9, 16)
+    assert hints.shape == (2, 7, 9, 16)
+
+
+def test_parts_that_are_given_what_they_would_hear_say_the_same() -> None:
+    model = AudioClassifier(AudioEncoder(), 10, 7).eval()
+    x = torch.randn(2, 36, 256)
+    with torch.no_grad():
+        together = model.maps(x)
+        apart = model.maps(x, together)
+        other = model.maps(x, [torch.zeros_like(one) for one in together])
+    for one, same in zip(together, apart, strict=True):
+        torch.testing.assert_close(one, same)
+    torch.testing.assert_close(other[0], together[0])
+    assert not any(torch.equal(one, same) for one, same in zip(other[1:], together[1:], strict=True))
 
 
 def test_multiply_adds_of_a_convolution_and_a_matrix_are_counted(tmp_path: Path) -> None:

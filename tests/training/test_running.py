@@ -14,7 +14,7 @@ EACH = 10
 def recordings() -> Windows:
     labels = np.repeat(np.arange(len(LABELS)), EACH)
     names = [f"{label}-city-1-1" for label in LABELS]
-    return Windows(np.empty((len(labels), 37, 128), np.float32), None, labels, labels.copy(), names)
+    return Windows(np.empty((len(labels), 36, 256), np.float32), None, labels, labels.copy(), names)
 
 
 def words(windows: Windows, said: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Words:

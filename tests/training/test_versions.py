@@ -56,7 +56,7 @@ def numbered(count: int) -> np.ndarray[Any, Any]:
 def test_views_are_judged_by_the_encoder_that_their_fold_was_kept_from() -> None:
     folds, labels = RANDOM.integers(0, 5, VIEWS), RANDOM.integers(0, 10, VIEWS)
     nothing = np.zeros((VIEWS, 1), np.float16)
-    field = Field(Lessons(numbered(VIEWS), nothing, nothing, np.arange(VIEWS)), labels, folds)
+    field = Field(Lessons(numbered(VIEWS), nothing, nothing.astype(np.float32), np.arange(VIEWS)), labels, folds)
     unseen = where_unseen([Named(i) for i in range(5)], field)  # type: ignore[misc]
     items = unseen.logits[:, 1].astype(int)
     assert sorted(items) == list(range(VIEWS))
