@@ -14,8 +14,8 @@ from edge_avsc.training.own_scenes.label_statistics import LEAST, read_label_sta
 _CARD = """# avsc-lite
 
 Which of ten urban scenes is heard and seen, from 1 s of sound and two pictures, or from either alone.
-{parameters:.2f} M parameters, {megabytes:.2f} MB (int8); multiply-adds: {macs:.0f} M a picture, {sound_macs:.0f} M for
-the sound of a window.
+{parameters:.2f} M parameters, {megabytes:.2f} MB (pictures in int8, sound in half precision);
+multiply-adds: {macs:.0f} M a picture, {sound_macs:.0f} M for the sound of a window.
 Weights: CC BY-NC 4.0 (`models/LICENSE`), apart from the code: what taught them is research data. Every figure was
 written by the training run (`tools/train_avsc_lite.py`); `bundle.yaml` has more.
 
@@ -58,7 +58,7 @@ Accuracy and log-loss are means of all items; *classes alike* are means of the c
 - Fusion: {shipped}. Log-loss on class pairs, where neither was fitted: product of experts {product:.3f}, trained head
   {trained:.3f}.
 - Mean confidence on class pairs: sound {confidence_a:.2f}, pictures {confidence_v:.2f}, both {confidence_av:.2f}.
-- Int8 (for CPUs) against float, share of labels that differ and mean divergence: {flips}.
+- The export for CPUs against float, share of labels that differ and mean divergence: {flips}.
   Golden values hold within {tolerance}.
 - Heads and calibration with another seed: the figures move by at most {seeds:.1%} ({seed_path}).
 - One thread of {processor}, median: picture {image_ms:.2f} ms, sound {audio_ms:.2f} ms, fusion {fusion_ms:.3f} ms.
@@ -79,7 +79,7 @@ mean of the windows' probabilities calls each, and how sure. `!`: most windows a
 - Public square, park, street and mall were learnt from *similar* pictures (courtyards, gardens, car parks, shops), and
   by the word of a teacher that knows squares, parks, streets and malls.
 - Sound of metro, metro station, public square and tram was measured at one place each, and of few others: read those as
-  anecdotes. The audio encoder learnt most from a teacher: {teacher}
+  anecdotes. The audio encoder learnt most from a teacher, part by part: {teacher}
 - Made for places, not people: use it for no decision about a person.
 """
 
