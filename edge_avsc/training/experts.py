@@ -95,7 +95,11 @@ class Unseen:
 
 def make_experts(sound: Any, picture: Any, known: Known, material: Material) -> Experts:
     """Turn an AudioClassifier and an ImageClassifier into experts, with what is *known* of them."""
-    weight, bias = _event_direction(known.seconds.clone(), torch.from_numpy(material.seconds.is_event).float())
+    # What is heard in labelled recordings is a place too, however like an event a bus or a tram may sound.
+    heard = torch.cat([known.seconds, known.field])
+    is_event = torch.zeros(len(heard), dtype=torch.bool)
+    is_event[: len(known.seconds)] = torch.from_numpy(material.seconds.is_event)
+    weight, bias = event_direction(heard, is_event)
     return Experts(
         sound_weight=sound.head.weight.detach(),
         sound_bias=(sound.head.bias - known.prior).detach(),
@@ -111,8 +115,9 @@ def make_experts(sound: Any, picture: Any, known: Known, material: Material) -> 
     )
 
 
-def _event_direction(embeddings: Any, is_event: Any) -> tuple[Any, float]:
+def event_direction(embeddings: Any, is_event: Any) -> tuple[Any, float]:
     """Return weight ``[1, 128]`` and bias of a logistic regression of events against places, both equally frequent."""
+    is_event = is_event.float()
     weight = torch.zeros(1, embeddings.shape[1], requires_grad=True)
     bias = torch.zeros(1, requires_grad=True)
     scale = embeddings.std(0) + 1e-3

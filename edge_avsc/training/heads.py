@@ -50,14 +50,16 @@ class Known:
 
     prior: what the sound expert says of the field on the average, ``[10]``; it is taken off. unseen: what such experts
     say where they learnt nothing. strange: what this one says of *material*'s strange views, logits ``[n, 10]``.
-    seconds, pictures: embeddings ``[n, 128]`` of *material*'s seconds and of its validation pictures. places: weight
-    and bias of the head that learnt what places the training pictures show.
+    seconds, field, pictures: embeddings ``[n, 128]`` of *material*'s seconds, of views of labelled recordings that this
+    one learnt from, and of validation pictures. places: weight and bias of the head that learnt what places the
+    training pictures show.
     """
 
     prior: Any
     unseen: Unseen
     strange: NDArray[float64]
     seconds: Any
+    field: Any
     pictures: Any
     places: tuple[Any, Any]
 

@@ -85,19 +85,26 @@ def seen_pictures(image: Graph, pictures: Pictures) -> NDArray[float32]:
 
 @dataclass(frozen=True)
 class Hearing:
-    """An AudioClassifier, its encoder's graphs by kind, and what it says of the field on the average ``[10]``."""
+    """An AudioClassifier and its encoder's graphs by kind.
+
+    field: embeddings ``[n, 128]`` of the field, by the graph for CPUs. prior: what is said of them on the average.
+    """
 
     audio: Any
     graphs: dict[str, Graph]
+    field: NDArray[float32]
     prior: Any
 
     def logits(self, log_mel: NDArray[float32]) -> Any:
         """Return what the graph for CPUs makes of log-mel windows ``[n, 36, 256]``, less the prior: ``[n, 10]``."""
-        import torch
+        return _said(self.audio, self.graphs[".cpu"].rows(log_mel)) - self.prior
 
-        with torch.inference_mode():
-            said = torch.log_softmax(self.audio.head(torch.from_numpy(self.graphs[".cpu"].rows(log_mel))), 1)
-        return said - self.prior
+
+def _said(audio: Any, embeddings: NDArray[float32]) -> Any:
+    import torch
+
+    with torch.inference_mode():
+        return torch.log_softmax(audio.head(torch.from_numpy(embeddings)), 1)
 
 
 def hearing(audio: Any, material: Material, fold: int | None, folder: Path, seed: int) -> Hearing:
@@ -111,10 +118,10 @@ def hearing(audio: Any, material: Material, fold: int | None, folder: Path, seed
     for device in DEVICES:
         keep_in_float(folder / "audio.onnx", folder / f"audio.{device}.onnx", device)
     field = material.field.without(fold)
-    in_field = field.lessons.log_mel[field.draw(np.random.default_rng(seed), FIELD_VIEWS)].astype(float32)
     graphs = {kind: Graph(folder / f"audio{kind}.onnx") for kind in KINDS}
-    plain = Hearing(audio, graphs, 0.0)
-    return Hearing(audio, graphs, plain.logits(in_field).mean(0))
+    views = field.lessons.log_mel[field.draw(np.random.default_rng(seed), FIELD_VIEWS)].astype(float32)
+    in_field = graphs[".cpu"].rows(views)
+    return Hearing(audio, graphs, in_field, _said(audio, in_field).mean(0))
 
 
 def where_unseen(hearings: list[Hearing], field: Field) -> Unseen:
@@ -148,6 +155,7 @@ def complete(
         unseen=unseen,
         strange=heard.logits(material.strange.log_mel.astype(float32)).double().numpy(),
         seconds=torch.from_numpy(heard.graphs[".cpu"].rows(material.seconds.log_mel)),
+        field=torch.from_numpy(heard.field),
         pictures=torch.from_numpy(pictures),
         places=places,
     )
