@@ -1,6 +1,6 @@
 """Draws the README's pictures of the terminal view, .github/*.svg, from a real replay or a real run.
 
-python tools/draw_terminal.py --until-s 17           the demonstration at its own pace, so that latencies are real
+python tools/draw_terminal.py --until-s 12           the demonstration at its own pace, so that latencies are real
 python tools/draw_terminal.py clip.mp4 --until-s 8   a recording, as it looks 8 s into it
 python tools/draw_terminal.py --run live.yaml --until-s 8 --width 150 --out .github/live.svg
 """
