@@ -175,7 +175,7 @@ def _measured(made: Ingredients, whole: list[Version], said: dict[str, Answers],
     worth = figures.accuracies(said[".cpu"], whole[0].fitted, made.trials, made.material)
     verdict = whole[0].fitted.verdict
     return {
-        "of": "the int8 graphs for CPUs, unless said otherwise; windows of 1 s; tau_*: cross-validated by location",
+        "of": "the graphs for CPUs, unless said otherwise; windows of 1 s; tau_*: cross-validated by location",
         **worth,
         "streaming": on_stream(said[".cpu"]["tau_sound"]["a"], made.trials.sound, whole[0].fitted.threshold, "a"),
         "clips": figures.on_clips(whole[0], made.clips),

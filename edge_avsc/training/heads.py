@@ -46,7 +46,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Known:
-    """What the int8 encoders make of *material*, and of recordings.
+    """What the encoders for CPUs make of *material*, and of recordings.
 
     prior: what the sound expert says of the field on the average, ``[10]``; it is taken off. unseen: what such experts
     say where they learnt nothing. strange: what this one says of *material*'s strange views, logits ``[n, 10]``.

@@ -70,15 +70,11 @@ def quantise(
             nodes_to_exclude=[*convolutions[:float_convolutions], *last],
             extra_options={"ActivationSymmetric": trt, "WeightSymmetric": True, "QuantizeBias": not trt},
         )
-    _finish(target, target, device)
+    store_for(device, target, target)
 
 
-def keep_in_float(source: Path, target: Path, device: Literal["cpu", "trt"]) -> None:
-    """Write *source* as it is, but for how its weights are stored."""
-    _finish(source, target, device)
-
-
-def _finish(source: Path, target: Path, device: Literal["cpu", "trt"]) -> None:
+def store_for(device: Literal["cpu", "trt"], source: Path, target: Path) -> None:
+    """Write *source* as it ships: float weights in half precision, those of convolutions for CPUs only."""
     model = onnx.load(source)
     _halve_weights(model, ("Gemm",) if device == "trt" else ("Gemm", "Conv"))
     tidy(model)

@@ -257,12 +257,12 @@ class Lesson:
                 log_mel + 0.02 * torch.randn_like(log_mel), asked if are_apart else None
             )
         pairs = zip(found, asked, self._variances, strict=True)
-        apart = sum(mse_loss(one.float(), wanted) / variance for one, wanted, variance in pairs)
+        hints = sum(mse_loss(one.float(), wanted) / variance for one, wanted, variance in pairs)
         found_map = found_map.float()
         logits = found_map.mean((2, 3))
         soft = kl_div(log_softmax(logits / 2, 1), softmax(said / 2, 1), reduction="batchmean") * 4
         hard = kl_div(log_softmax(logits, 1), softmax(said, 1), reduction="batchmean")
-        return apart + 0.2 * mse_loss(found_map, logit_map) + 0.5 * soft + hard, logits
+        return hints + 0.2 * mse_loss(found_map, logit_map) + 0.5 * soft + hard, logits
 
     def asked(self, heard: NDArray[float16]) -> list[Any]:
         """Return the teacher's maps ``[n, channels, 9 (time), frequency]``, at the times of the model's own."""

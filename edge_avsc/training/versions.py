@@ -16,7 +16,7 @@ from edge_avsc.training.heads import Fitted, Known, Material, fit_head
 from edge_avsc.training.inference import Graph, Trio, softmax
 from edge_avsc.training.measure import Words
 from edge_avsc.training.picture_data import Pictures
-from edge_avsc.training.quantisation import keep_in_float, quantise
+from edge_avsc.training.quantisation import quantise, store_for
 from edge_avsc.training.recordings import Windows
 from edge_avsc.training.sounds import Field
 from edge_avsc.training.spec import AUDIO, AUDIO_FEATURES, IMAGE, IMAGE_FEATURES
@@ -33,7 +33,7 @@ Answers = dict[str, dict[str, Words]]  # set -> modality state -> words
 
 @dataclass(frozen=True)
 class Version:
-    """One audio encoder and a head, fitted on the int8 graphs for CPUs: the graphs of each kind."""
+    """One audio encoder and a head, fitted on the graphs for CPUs: the graphs of each kind."""
 
     trios: dict[str, Trio]
     fitted: Fitted
@@ -116,7 +116,7 @@ def hearing(audio: Any, material: Material, fold: int | None, folder: Path, seed
     folder.mkdir(parents=True, exist_ok=True)
     export(audio.encoder, folder / "audio.onnx", {"log_mel": LOG_MEL}, ["audio_embedding"])
     for device in DEVICES:
-        keep_in_float(folder / "audio.onnx", folder / f"audio.{device}.onnx", device)
+        store_for(device, folder / "audio.onnx", folder / f"audio.{device}.onnx")
     field = material.field.without(fold)
     graphs = {kind: Graph(folder / f"audio{kind}.onnx") for kind in KINDS}
     views = field.lessons.log_mel[field.draw(np.random.default_rng(seed), FIELD_VIEWS)].astype(float32)

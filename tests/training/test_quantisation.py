@@ -11,7 +11,7 @@ import torch
 
 from edge_avsc.training.export import IR, OPSET, export
 from edge_avsc.training.inference import Graph
-from edge_avsc.training.quantisation import keep_in_float, quantise
+from edge_avsc.training.quantisation import quantise, store_for
 
 SHAPE = (1, 36, 64)
 
@@ -70,7 +70,7 @@ def test_what_stays_in_float_is_stored_at_half_the_size_for_cpus(tmp_path: Path)
     wanted, sizes, apart = Graph(source).rows(examples), {}, {}
     for device in ("cpu", "trt"):
         target = tmp_path / f"x.{device}.onnx"
-        keep_in_float(source, target, device)
+        store_for(device, source, target)
         sizes[device], apart[device] = target.stat().st_size, np.abs(Graph(target).rows(examples) - wanted).max()
     assert sizes["cpu"] < 0.55 * sizes["trt"]
     assert apart["cpu"] < 0.02 * np.abs(wanted).max()
