@@ -68,7 +68,13 @@ def quantise(
             activation_type=QuantType.QInt8 if trt else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             nodes_to_exclude=[*convolutions[:float_convolutions], *last],
-            extra_options={"ActivationSymmetric": trt, "WeightSymmetric": True, "QuantizeBias": not trt},
+            extra_options={
+                "ActivationSymmetric": trt,
+                "WeightSymmetric": True,
+                "QuantizeBias": not trt,
+                # TensorRT rounds what int8 reads next, not each convolution: sums take float. On CPUs it would be slow.
+                "OpTypesToExcludeOutputQuantization": ["Conv"] if trt else [],
+            },
         )
     store_for(device, target, target)
 

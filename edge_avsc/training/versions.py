@@ -59,8 +59,8 @@ def export_image(image: Any, pictures: Pictures, folder: Path, seed: int) -> dic
     seen = pictures.inputs(_some(len(pictures.images), seed))
     for device in DEVICES:
         # On CPUs a whole graph of int8 says the same on each, to the bit; GPUs do not, so there it is the exacter one:
-        # of 49 convolutions, 20 in float leave 0.7 % of labels another one and 1.3 % of those of other places, nine
-        # 0.8 and 2.4; a few more and the file is over 5 MB.
+        # of 49 convolutions, 20 in float leave 1.0 % of the labels of other places another one, nine 2.1 %; a few more
+        # and the file is over 5 MB.
         first = 0 if device == "cpu" else 20
         quantise(folder / "image.onnx", folder / f"image.{device}.onnx", seen, device, float_convolutions=first)
     return {kind: Graph(folder / f"image{kind}.onnx") for kind in KINDS}

@@ -75,3 +75,33 @@ def test_what_stays_in_float_is_stored_at_half_the_size_for_cpus(tmp_path: Path)
     assert sizes["cpu"] < 0.55 * sizes["trt"]
     assert apart["cpu"] < 0.02 * np.abs(wanted).max()
     assert apart["trt"] == 0
+
+
+class Residual(torch.nn.Module):
+    """A projection that is added to what it was made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.projection, self.last = (torch.nn.Conv2d(*sizes, 1) for sizes in ((1, 24), (24, 24), (24, 8)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        given = self.first(x).relu()
+        return self.last(given + self.projection(given)).mean((2, 3))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tensorrt_adds_what_convolutions_give_before_it_is_rounded(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    source = tmp_path / "x.onnx"
+    export(Residual(), source, {"x": SHAPE}, ["y"])
+    examples = np.random.default_rng(1).standard_normal((8, *SHAPE), np.float32)
+    wanted, apart = Graph(source).rows(examples), {}
+    for device in ("cpu", "trt"):
+        target = tmp_path / f"x.{device}.onnx"
+        quantise(source, target, examples, device)
+        nodes = onnx.load(target).graph.node
+        convolved = {node.output[0] for node in nodes if node.op_type == "Conv"}
+        (added,) = (node for node in nodes if node.op_type == "Sum")
+        assert bool(convolved & set(added.input)) == (device == "trt")
+        apart[device] = np.abs(Graph(target).rows(examples) - wanted).max()
+    assert max(apart.values()) < 0.1 * wanted.std()
