@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import onnx
-from numpy import float16, float32
+from numpy import float16, float32, int64
 from numpy.typing import NDArray
 
 from edge_avsc.backends.onnxruntime import library
@@ -76,6 +77,8 @@ def quantise(
                 "OpTypesToExcludeOutputQuantization": ["Conv"] if trt else [],
             },
         )
+    if not trt:
+        _read_four_channels(target)
     store_for(device, target, target)
 
 
@@ -86,6 +89,33 @@ def store_for(device: Literal["cpu", "trt"], source: Path, target: Path) -> None
     tidy(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, target)
+
+
+def _read_four_channels(path: Path) -> None:
+    """Give what the first convolution reads further channels up to a multiple of four, with weights of zero.
+
+    Nothing changes but the time: with VNNI, ONNX Runtime's fast convolution takes channels in fours, and a picture's
+    three took the slow way, twice as long.
+    """
+    model = onnx.load(path)
+    nodes, stored = model.graph.node, {tensor.name: tensor for tensor in model.graph.initializer}
+    conv = next(node for node in nodes if node.op_type == "Conv")
+    made_by = {node.output[0]: node for node in nodes}
+    source = made_by.get(conv.input[0])
+    if source is None or source.op_type != "DequantizeLinear":  # of a first convolution that stays in float
+        return
+    kernel = stored[made_by[conv.input[1]].input[0]]
+    missing = -kernel.dims[1] % 4
+    if not missing:
+        return
+    values = onnx.numpy_helper.to_array(kernel)
+    kernel.CopyFrom(onnx.numpy_helper.from_array(np.pad(values, [(0, 0), (0, missing), (0, 0), (0, 0)]), kernel.name))
+    pads = onnx.numpy_helper.from_array(np.array([0, 0, 0, 0, 0, missing, 0, 0], int64), f"{conv.name}/missing")
+    model.graph.initializer.append(pads)
+    padded = onnx.helper.make_node("Pad", [source.input[0], pads.name], [f"{conv.name}/padded"])
+    source.input[0] = padded.output[0]
+    nodes.insert(list(nodes).index(source), padded)
+    onnx.save(model, path)
 
 
 def _keep_sums_in_float(nodes: Any) -> None:

@@ -77,7 +77,22 @@ def test_what_stays_in_float_is_stored_at_half_the_size_for_cpus(tmp_path: Path)
     assert apart["trt"] == 0
 
 
-class Residual(torch.nn.Module):
+@pytest.mark.filterwarnings("ignore")
+def test_the_first_convolution_reads_channels_in_fours_on_cpus(tmp_path: Path) -> None:
+    source, target = tmp_path / "image.onnx", tmp_path / "image.cpu.onnx"
+    torch.manual_seed(1)
+    layers = (torch.nn.Conv2d(3, 16, 3, 2, 1), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    export(torch.nn.Sequential(*layers, torch.nn.Linear(16, 8)), source, {"picture": (3, 32, 32)}, ["embedding"])
+    examples = np.random.default_rng(1).standard_normal((8, 3, 32, 32), np.float32)
+    quantise(source, target, examples, "cpu")
+    model = onnx.load(target)
+    (kernel,) = (tensor for tensor in model.graph.initializer if list(tensor.dims) == [16, 4, 3, 3])
+    assert not onnx.numpy_helper.to_array(kernel)[:, 3].any()
+    wanted = Graph(source).rows(examples)
+    assert np.abs(Graph(target).rows(examples) - wanted).max() < 0.1 * wanted.std()
+
+
+class Residual(torch.nn.Module):  # type: ignore[misc]
     """A projection that is added to what it was made of."""
 
     def __init__(self) -> None:
