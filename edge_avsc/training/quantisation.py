@@ -77,32 +77,31 @@ def quantise(
                 "OpTypesToExcludeOutputQuantization": ["Conv"] if trt else [],
             },
         )
-    if not trt:
-        _read_four_channels(target)
     store_for(device, target, target)
 
 
 def store_for(device: Literal["cpu", "trt"], source: Path, target: Path) -> None:
     """Write *source* as it ships: float weights in half precision, those of convolutions for CPUs only."""
     model = onnx.load(source)
+    if device == "cpu":
+        _read_four_channels(model)
     _halve_weights(model, ("Gemm",) if device == "trt" else ("Gemm", "Conv"))
     tidy(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, target)
 
 
-def _read_four_channels(path: Path) -> None:
-    """Give what the first convolution reads further channels up to a multiple of four, with weights of zero.
+def _read_four_channels(model: Any) -> None:
+    """Give what a first convolution in int8 reads further channels up to a multiple of four, with weights of zero.
 
     Nothing changes but the time: with VNNI, ONNX Runtime's fast convolution takes channels in fours, and a picture's
     three took the slow way, twice as long.
     """
-    model = onnx.load(path)
     nodes, stored = model.graph.node, {tensor.name: tensor for tensor in model.graph.initializer}
     conv = next(node for node in nodes if node.op_type == "Conv")
     made_by = {node.output[0]: node for node in nodes}
     source = made_by.get(conv.input[0])
-    if source is None or source.op_type != "DequantizeLinear":  # of a first convolution that stays in float
+    if source is None or source.op_type != "DequantizeLinear":
         return
     kernel = stored[made_by[conv.input[1]].input[0]]
     missing = -kernel.dims[1] % 4
@@ -115,7 +114,6 @@ def _read_four_channels(path: Path) -> None:
     padded = onnx.helper.make_node("Pad", [source.input[0], pads.name], [f"{conv.name}/padded"])
     source.input[0] = padded.output[0]
     nodes.insert(list(nodes).index(source), padded)
-    onnx.save(model, path)
 
 
 def _keep_sums_in_float(nodes: Any) -> None:
