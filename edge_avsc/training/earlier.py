@@ -25,7 +25,7 @@ def take_up_pictures(model: Any, bundle: Path, *, to_learn_on: bool = True) -> N
     random = np.random.default_rng(1)
     with torch.no_grad():
         for layer, (weight, step, bias) in zip(layers, _layers(bundle / "image.cpu.onnx"), strict=True):
-            weight = weight[:, : layer.weight.shape[1]]  # the first reads one of weight zero more
+            weight = weight[:, : layer.weight.shape[1]]  # the first may read a further channel, of weight zero
             within = random.uniform(-0.5, 0.5, weight.shape) if to_learn_on and layer.weight.requires_grad else 0.0
             layer.weight.copy_(_tensor(weight + step * within))
             layer.bias.copy_(_tensor(bias))

@@ -172,7 +172,8 @@ def train(
     """
     steps = epochs * len(data.log_mel) / BATCH
     first, said = apart(path), "nothing"
-    for where, share, rate in ((first, APART, 4e-3), (path, 1 - APART, 2e-3)):
+    courses = ((first, APART, 4e-3), (path, 1 - APART, 2e-3))
+    for where, share, rate in courses[path.is_file() :]:  # begun together, they stay so, however much longer
         length = {"steps": round(share * steps), "minutes": share * minutes}
         lesson, run, random = _start(model, data, teacher, where, length, lr=rate, seed=seed, began_with=said)
         while run.done() < 1:

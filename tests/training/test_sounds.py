@@ -92,6 +92,9 @@ def test_parts_learn_apart_then_together_and_go_on_where_they_stopped(
     learnt = {key: value.clone() for key, value in model.state_dict().items()}
     train(again := pupil(), taught, teacher, path, epochs=8, minutes=60, seed=1)
     assert all(torch.equal(value, learnt[key]) for key, value in again.state_dict().items())
+    train(pupil(), taught, teacher, path, epochs=16, minutes=60, seed=1)
+    assert run_length(apart(path))["steps"] == round(APART * steps)
+    assert run_length(path)["steps"] == round((1 - APART) * 2 * steps)
 
 
 def test_labels_of_the_field_are_heeded_beside_the_teachers_word(
