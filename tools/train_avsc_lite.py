@@ -18,7 +18,7 @@ from edge_avsc.arguments import positive, seed
 from edge_avsc.errors import ConfigError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-HALVES = (("pictures", "places"), ("lessons", "sound", "adapt"))
+HALVES = (("pictures", "narrow", "places"), ("lessons", "sound", "adapt"))
 STEPS = (*HALVES[0], *HALVES[1], "bundle")
 # Large tensors come and go with each step: glibc shall keep their memory, not return it each time.
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--long", action="store_true", help="learn for hours, not for one")
     parser.add_argument("--picture-runs", type=seed, help="average so many; 0: as --from-bundle has them")
     parser.add_argument("--picture-minutes", type=positive, help="at most so long for each of them")
+    parser.add_argument("--narrow-minutes", type=positive, help="at most so long for what a narrower encoder learns")
     parser.add_argument("--sound-minutes", type=positive, help="at most so long for the unlabelled sound")
     parser.add_argument("--adapt-minutes", type=positive, help="at most so long for each fold of the recordings")
     parser.add_argument("--seed", type=seed, help="other draws; to learn on from a bundle with views that it never saw")
@@ -52,6 +53,7 @@ def main() -> None:
     plan = (LONG if given.long else SHORT).within(
         picture_runs=given.picture_runs,
         picture_minutes=given.picture_minutes,
+        narrow_minutes=given.narrow_minutes,
         sound_minutes=given.sound_minutes,
         adapt_minutes=given.adapt_minutes,
         seed=given.seed,

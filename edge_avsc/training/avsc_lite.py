@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,13 @@ from numpy.typing import NDArray
 
 from edge_avsc.bundle import read_bundle
 from edge_avsc.errors import ConfigError
-from edge_avsc.training import experts, pictures, sounds, team
+from edge_avsc.training import distillation, experts, pictures, sounds, team
 from edge_avsc.training.bundling import Ingredients, write_bundle
 from edge_avsc.training.classes import LABELS
 from edge_avsc.training.earlier import take_up_pictures
 from edge_avsc.training.folds import FOLDS, folds_of
 from edge_avsc.training.heads import Material
+from edge_avsc.training.narrowing import WIDTHS, widths
 from edge_avsc.training.networks import AudioClassifier, AudioEncoder, ImageClassifier, ImageEncoder, lite0_weights
 from edge_avsc.training.picture_data import Pictures, read_pictures
 from edge_avsc.training.places_teacher import taught_places
@@ -38,10 +38,11 @@ from edge_avsc.training.sound_data import (
 from edge_avsc.training.spec import AUDIO, IMAGE
 from edge_avsc.training.teachers import FEATURES, SoundTeacher
 from edge_avsc.training.versions import Trials
+from edge_avsc.training.work_folder import check_same
 
 PLACES_WEIGHTS = Path("teachers/places365_squeezenet/squeezenet_places365_fp32.npz")
 FOLDERS = ("images", "teachers", "ambience", "tau", "clips")
-STEPS = ("pictures", "places", "lessons", "sound", "adapt")
+STEPS = ("pictures", "narrow", "places", "lessons", "sound", "adapt")
 """The steps before the bundle, in their order; methods of Workshop."""
 
 
@@ -57,6 +58,7 @@ class Workshop:
         self, data: Path, work: Path, plan: Plan, more_sound: tuple[Path, ...] = (), earlier: Path | None = None
     ) -> None:
         self.data, self.work, self.plan, self.more_sound, self.earlier = data, work, plan, more_sound, earlier
+        self._narrow_run = work / "narrow.pt"
         missing = [name for name in FOLDERS if not (data / name).is_dir()]
         if missing:
             raise ConfigError(
@@ -65,7 +67,6 @@ class Workshop:
             )
         team.gather()
         with team.leader_first():
-            work.mkdir(parents=True, exist_ok=True)
             self._check_work()
         # One thread each: two runs side by side then use two cores, and results do not depend on the machine's number.
         torch.set_num_threads(1)
@@ -73,22 +74,15 @@ class Workshop:
 
     def _check_work(self) -> None:
         """Refuse a work folder of another seed or of other material."""
-        now = {
-            "seed": self.plan.seed,
-            "data": str(self.data.resolve()),
-            "more_sound": [str(folder.resolve()) for folder in self.more_sound],
-            "from_bundle": str(self.earlier.resolve()) if self.earlier else None,
-            "columns": f"{AUDIO.columns} of {AUDIO.n_mels} bands, of {AUDIO.n_fft} samples each",
-        }
-        path = self.work / "made_of.json"
-        if not path.is_file():
-            path.write_text(json.dumps(now), encoding="utf-8")
-        was = json.loads(path.read_text(encoding="utf-8"))
-        if was != now:
-            raise ConfigError(
-                f"{self.work} holds what was made with {', '.join(f'{key} {value}' for key, value in was.items())}; "
-                "name another folder for this run, or remove it."
-            )
+        self.work.mkdir(parents=True, exist_ok=True)
+        check_same(
+            self.work,
+            seed=self.plan.seed,
+            data=str(self.data.resolve()),
+            more_sound=[str(folder.resolve()) for folder in self.more_sound],
+            from_bundle=str(self.earlier.resolve()) if self.earlier else None,
+            columns=f"{AUDIO.columns} of {AUDIO.n_mels} bands, of {AUDIO.n_fft} samples each",
+        )
 
     @cached_property
     def train_pictures(self) -> Pictures:
@@ -138,11 +132,8 @@ class Workshop:
         """
         for run, path in enumerate(self._picture_runs()):
             torch.manual_seed(self.plan.seed)
-            model = self._image_classifier()
-            if self.earlier is not None and not path.is_file():
-                take_up_pictures(model, self.earlier)
             pictures.train(
-                model,
+                self._image_classifier(),
                 self.train_pictures,
                 path,
                 epochs=self.plan.picture_epochs,
@@ -151,13 +142,26 @@ class Workshop:
                 anew=self.earlier is None,
             )
 
+    def narrow(self) -> None:
+        """Narrow the image encoder, where it is not yet, and teach what is left what the full width says."""
+        wide, plan = self._pictures_as_learnt(), self.plan
+        if widths(wide.encoder) != WIDTHS:
+            epochs, minutes = plan.narrow_epochs, plan.narrow_minutes
+            distillation.train(
+                wide, self.train_pictures, self._narrow_run, epochs=epochs, minutes=minutes, seed=plan.seed
+            )
+
     def _learnt_pictures(self) -> ImageClassifier:
+        model = self._pictures_as_learnt()
+        if widths(model.encoder) != WIDTHS:
+            distillation.take_up(model, self._narrow_run)
+        return model
+
+    def _pictures_as_learnt(self) -> ImageClassifier:
         model = self._image_classifier()
         if self.plan.picture_runs:
             load_average(model, *self._picture_runs())
-        elif self.earlier is not None:
-            take_up_pictures(model, self.earlier, to_learn_on=False)
-        else:
+        elif self.earlier is None:
             raise SystemExit("No run over the pictures is planned: name the bundle that has them by --from-bundle.")
         return model
 
@@ -264,12 +268,14 @@ class Workshop:
 
     def _training(self) -> dict[str, Any]:
         """Return how much was learnt: the steps of each run and its minutes, the pauses of a busy machine included."""
-        seen = [run_length(path) for path in self._picture_runs()]
-        if self.earlier is not None and not seen:
-            learnt = read_bundle(self.earlier).measured["training"]["pictures"]
-            seen = [{**run, "taken_over": True} for run in learnt]
+        runs = {"pictures": self._picture_runs(), "narrow": [self._narrow_run] if self._narrow_run.is_file() else []}
+        learnt = {} if self.earlier is None else read_bundle(self.earlier).measured["training"]
+        seen = {
+            name: [run_length(path) for path in paths] or [{**run, "taken_over": True} for run in learnt.get(name, [])]
+            for name, paths in runs.items()
+        }
         heard = {"sounds": [self.work / "sounds.pt"], "sounds_all": self._adapted(None)}
-        return {"pictures": seen, **{name: list(map(run_length, paths)) for name, paths in heard.items()}}
+        return {**seen, **{name: list(map(run_length, paths)) for name, paths in heard.items()}}
 
     def _adapted_audio(self, fold: int | None) -> AudioClassifier:
         audio = self._audio_classifier()
@@ -277,7 +283,10 @@ class Workshop:
         return audio
 
     def _image_classifier(self) -> ImageClassifier:
-        return ImageClassifier(ImageEncoder(lite0_weights()), len(self.train_pictures.names))
+        model = ImageClassifier(ImageEncoder(lite0_weights()), len(self.train_pictures.names))
+        if self.earlier is not None:
+            take_up_pictures(model, self.earlier, to_learn_on=self.plan.picture_runs > 0)
+        return model
 
     def _audio_classifier(self) -> AudioClassifier:
         return AudioClassifier(AudioEncoder(), len(LABELS), FEATURES)

@@ -12,19 +12,23 @@ from numpy import float32
 from numpy.typing import NDArray
 from torch import nn
 
+from edge_avsc.training.narrowing import resize
+
 
 def take_up_pictures(model: Any, bundle: Path, *, to_learn_on: bool = True) -> None:
-    """Put the image encoder and the pictures' linear head of *bundle* into *model*, an ImageClassifier.
+    """Put the image encoder and the pictures' linear head of *bundle* into *model*, an ImageClassifier, made as wide.
 
     to_learn_on: each int8 weight that can learn becomes a random one of those that round to it. Exact ones would be
     rounded right back whenever what is learnt next is less than half a step: on pictures the int8 graph then lost most
     of what four hundred steps had taught (6 % of labels differed from float).
     """
+    kept = _layers(bundle / "image.cpu.onnx")
+    resize(model.encoder, [len(weight) for weight, *_ in kept[3:-2:3]])
     convolutions = [module for module in model.encoder.modules() if isinstance(module, nn.Conv2d)]
     layers = [*convolutions, model.encoder.projection]
     random = np.random.default_rng(1)
     with torch.no_grad():
-        for layer, (weight, step, bias) in zip(layers, _layers(bundle / "image.cpu.onnx"), strict=True):
+        for layer, (weight, step, bias) in zip(layers, kept, strict=True):
             weight = weight[:, : layer.weight.shape[1]]  # the first may read a further channel, of weight zero
             within = random.uniform(-0.5, 0.5, weight.shape) if to_learn_on and layer.weight.requires_grad else 0.0
             layer.weight.copy_(_tensor(weight + step * within))
