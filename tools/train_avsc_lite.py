@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--long", action="store_true", help="learn for hours, not for one")
     parser.add_argument("--picture-runs", type=seed, help="average so many; 0: as --from-bundle has them")
     parser.add_argument("--picture-minutes", type=positive, help="at most so long for each of them")
-    parser.add_argument("--narrow-minutes", type=positive, help="at most so long for what a narrower encoder learns")
+    parser.add_argument("--narrow-minutes", type=positive, help="narrow the image encoder, and teach it so long")
     parser.add_argument("--sound-minutes", type=positive, help="at most so long for the unlabelled sound")
     parser.add_argument("--adapt-minutes", type=positive, help="at most so long for each fold of the recordings")
     parser.add_argument("--seed", type=seed, help="other draws; to learn on from a bundle with views that it never saw")

@@ -143,17 +143,17 @@ class Workshop:
             )
 
     def narrow(self) -> None:
-        """Narrow the image encoder, where it is not yet, and teach what is left what the full width says."""
-        wide, plan = self._pictures_as_learnt(), self.plan
-        if widths(wide.encoder) != WIDTHS:
-            epochs, minutes = plan.narrow_epochs, plan.narrow_minutes
-            distillation.train(
-                wide, self.train_pictures, self._narrow_run, epochs=epochs, minutes=minutes, seed=plan.seed
-            )
+        """Narrow the image encoder, where that is planned and not yet done, and teach it what the full width says."""
+        plan, model, path = self.plan, self._pictures_as_learnt(), self._narrow_run
+        if self._narrows(model):
+            distillation.train(model, self.train_pictures, path, minutes=plan.narrow_minutes, seed=plan.seed)
+
+    def _narrows(self, model: ImageClassifier) -> bool:
+        return self.plan.narrow_minutes > 0 and widths(model.encoder) != WIDTHS
 
     def _learnt_pictures(self) -> ImageClassifier:
         model = self._pictures_as_learnt()
-        if widths(model.encoder) != WIDTHS:
+        if self._narrows(model):
             distillation.take_up(model, self._narrow_run)
         return model
 
@@ -268,14 +268,13 @@ class Workshop:
 
     def _training(self) -> dict[str, Any]:
         """Return how much was learnt: the steps of each run and its minutes, the pauses of a busy machine included."""
-        runs = {"pictures": self._picture_runs(), "narrow": [self._narrow_run] if self._narrow_run.is_file() else []}
+        narrow = [self._narrow_run] if self.plan.narrow_minutes and self._narrow_run.is_file() else []
+        sounds, adapted = [self.work / "sounds.pt"], self._adapted(None)
+        runs = {"pictures": self._picture_runs(), "narrow": narrow, "sounds": sounds, "sounds_all": adapted}
         learnt = {} if self.earlier is None else read_bundle(self.earlier).measured["training"]
-        seen = {
-            name: [run_length(path) for path in paths] or [{**run, "taken_over": True} for run in learnt.get(name, [])]
-            for name, paths in runs.items()
-        }
-        heard = {"sounds": [self.work / "sounds.pt"], "sounds_all": self._adapted(None)}
-        return {**seen, **{name: list(map(run_length, paths)) for name, paths in heard.items()}}
+        taken_over = {name: [{**run, "taken_over": True} for run in learnt.get(name, [])] for name in runs}
+        lengths = {name: list(map(run_length, paths)) or taken_over[name] for name, paths in runs.items()}
+        return {name: of for name, of in lengths.items() if of}
 
     def _adapted_audio(self, fold: int | None) -> AudioClassifier:
         audio = self._audio_classifier()

@@ -174,7 +174,12 @@ def _rest(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-_LEARNT = {"pictures": "pictures", "sounds": "unlabelled sound", "sounds_all": "the recordings' sound"}
+_LEARNT = {
+    "pictures": "pictures",
+    "narrow": "pictures with fewer channels, in weights of int8",
+    "sounds": "unlabelled sound",
+    "sounds_all": "the recordings' sound",
+}
 
 
 _TAKEN_OVER = (

@@ -18,7 +18,7 @@ from edge_avsc.training.device import DEVICE, half_precision, made_ahead
 from edge_avsc.training.narrowing import WIDTHS, narrowed, resize
 from edge_avsc.training.networks import SameConv
 from edge_avsc.training.picture_data import Pictures
-from edge_avsc.training.pictures import BATCH, Batches, to_input
+from edge_avsc.training.pictures import BATCH, Batches, group_chances, to_input
 from edge_avsc.training.schedule import Run, load_average
 from edge_avsc.training.spec import IMAGE
 
@@ -27,13 +27,13 @@ STATISTICS = 6
 """Batches of views by which channels are chosen."""
 
 
-def train(wide: Any, data: Pictures, path: Path, *, epochs: float, minutes: float, seed: int) -> None:
+def train(wide: Any, data: Pictures, path: Path, *, epochs: float = 100.0, minutes: float, seed: int) -> None:
     """Narrow a copy of *wide*, an ImageClassifier, and teach it what *wide* says; *path* keeps the run, to go on from.
 
     No label is asked for. Views are of the product's size alone: it is there that the two shall agree.
     """
     torch.manual_seed(seed)
-    batches = Batches(data, np.full(len(data.images), 1 / len(data.images)), seed)
+    batches = Batches(data, group_chances(data.groups), seed)
     narrow = deepcopy(wide)
     if path.is_file():
         resize(narrow.encoder, WIDTHS)
@@ -133,7 +133,7 @@ def _apart(narrow: Any, wide: Any, pictures: Any) -> Any:
         mse_loss(one.float(), other.float()) / other.float().var() for one, other in zip(found, wanted, strict=True)
     ]
     words = kl_div(log_softmax(logits.float(), 1), softmax(said.float(), 1), reduction="batchmean")
-    return sum(apart[:-1]) / len(apart[:-1]) + 2 * apart[-1] + words
+    return sum(apart[:-1]) / len(apart[:-1]) + 2 * (apart[-1] + words)
 
 
 def _maps(model: Any, start: Any) -> tuple[list[Any], Any]:

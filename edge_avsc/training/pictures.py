@@ -98,6 +98,12 @@ def group_shares(groups: NDArray[int64]) -> NDArray[float64]:
     return np.append((1 - none) * there / there.sum(), none)
 
 
+def group_chances(groups: NDArray[int64]) -> NDArray[float64]:
+    """Return each picture's chance to be drawn, by those shares."""
+    chances: NDArray[float64] = (group_shares(groups) / np.bincount(groups, minlength=len(GROUPS)))[groups]
+    return chances
+
+
 @dataclass(frozen=True)
 class Batches:
     """Batches of random views; *chances* ``[n]`` of each picture."""
@@ -133,13 +139,12 @@ def train(model: Any, data: Pictures, path: Path, *, epochs: float, minutes: flo
         weight_decay=0.05,
         fused=True,
     )
-    chances = (group_shares(data.groups) / np.bincount(data.groups, minlength=len(GROUPS)))[data.groups]
     steps = round(epochs * len(data.images) / (BATCH * team.SIZE))
     began_with = "ImageNet's weights" if anew else "an earlier bundle"
     run = Run(model, optimiser, path, steps=steps, minutes=minutes, began_with=began_with)
     random = np.random.default_rng([seed, run.step])
     model.train()
-    for views, categories in made_ahead(Batches(data, chances, seed), _orders(run, anew)):
+    for views, categories in made_ahead(Batches(data, group_chances(data.groups), seed), _orders(run, anew)):
         if run.done() >= 1:
             break
         run.learn(_mixed_loss(model, to_input(views), categories.to(DEVICE), groups, random))

@@ -89,7 +89,12 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Clip("a.mp4", "park", columns(3), None),
             Clip("b.mp4", "park (doubtful)", sound.log_mel, joint.pictures),
         ],
-        training={"pictures": [{**run, "taken_over": True}, run], "sounds": [run], "sounds_all": [run, longer]},
+        training={
+            "pictures": [{**run, "taken_over": True}, run],
+            "narrow": [longer],
+            "sounds": [run],
+            "sounds_all": [run, longer],
+        },
         commit="0" * 40,
         seed=1,
     )
@@ -111,6 +116,8 @@ def test_the_card_has_every_row_and_both_pictures(bundle: Path) -> None:
         "street traffic: both",
         "class pairs: pictures",
         "the average of these runs ships), taken over as an earlier bundle has them",
+        "pictures with fewer channels, in weights of int8, from what unlabelled sound taught on, 2 steps in 2.0 minutes by 2 "
+        "processes; ",
         "unlabelled sound, from nothing on, 1 steps in 1.0 minutes; ",
         "the recordings' sound, from nothing on, 1 steps in 1.0 minutes and from what unlabelled sound taught on, "
         "2 steps in 2.0 minutes by 2 processes (the average of these runs ships)",
