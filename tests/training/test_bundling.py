@@ -116,8 +116,7 @@ def test_the_card_has_every_row_and_both_pictures(bundle: Path) -> None:
         "street traffic: both",
         "class pairs: pictures",
         "the average of these runs ships), taken over as an earlier bundle has them",
-        "pictures with fewer channels, in weights of int8, from what unlabelled sound taught on, 2 steps in 2.0 minutes by 2 "
-        "processes; ",
+        "pictures with fewer channels, in weights of int8, from what unlabelled sound taught on, 2 steps in ",
         "unlabelled sound, from nothing on, 1 steps in 1.0 minutes; ",
         "the recordings' sound, from nothing on, 1 steps in 1.0 minutes and from what unlabelled sound taught on, "
         "2 steps in 2.0 minutes by 2 processes (the average of these runs ships)",
