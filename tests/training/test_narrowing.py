@@ -57,7 +57,7 @@ def test_a_narrower_encoder_learns_what_the_full_one_did(encoder: Any) -> None:
     cut = deepcopy(encoder)
     resize(cut, WIDTHS)
     assert widths(cut) == WIDTHS
-    assert sum(p.numel() for p in cut.parameters()) < 0.8 * sum(p.numel() for p in encoder.parameters())
+    assert sum(p.numel() for p in cut.parameters()) < 0.9 * sum(p.numel() for p in encoder.parameters())
     assert [p.requires_grad for p in cut.parameters()] == [p.requires_grad for p in encoder.parameters()]
     assert cut(torch.zeros(2, 3, 64, 64)).shape == (2, 128)
 
