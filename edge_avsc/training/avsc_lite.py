@@ -269,8 +269,8 @@ class Workshop:
     def _training(self) -> dict[str, Any]:
         """Return how much was learnt: the steps of each run and its minutes, the pauses of a busy machine included."""
         narrow = [self._narrow_run] if self.plan.narrow_minutes and self._narrow_run.is_file() else []
-        sounds, adapted = [self.work / "sounds.pt"], self._adapted(None)
-        runs = {"pictures": self._picture_runs(), "narrow": narrow, "sounds": sounds, "sounds_all": adapted}
+        heard, adapted = [self.work / "sounds.pt"], self._adapted(None)
+        runs = {"pictures": self._picture_runs(), "narrow": narrow, "sounds": heard, "sounds_all": adapted}
         learnt = {} if self.earlier is None else read_bundle(self.earlier).measured["training"]
         taken_over = {name: [{**run, "taken_over": True} for run in learnt.get(name, [])] for name in runs}
         lengths = {name: list(map(run_length, paths)) or taken_over[name] for name, paths in runs.items()}
