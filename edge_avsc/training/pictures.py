@@ -100,7 +100,8 @@ def group_shares(groups: NDArray[int64]) -> NDArray[float64]:
 
 def group_chances(groups: NDArray[int64]) -> NDArray[float64]:
     """Return each picture's chance to be drawn, by those shares."""
-    chances: NDArray[float64] = (group_shares(groups) / np.bincount(groups, minlength=len(GROUPS)))[groups]
+    counts = np.bincount(groups, minlength=len(GROUPS))
+    chances: NDArray[float64] = group_shares(groups)[groups] / counts[groups]
     return chances
 
 

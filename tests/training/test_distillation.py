@@ -13,7 +13,7 @@ import torch
 
 from edge_avsc.training.classes import GROUP_OF_CATEGORY
 from edge_avsc.training.distillation import further, take_up, train
-from edge_avsc.training.narrowing import WIDTHS, widths
+from edge_avsc.training.narrowing import WIDTHS, resize, widths
 from edge_avsc.training.networks import ImageClassifier, ImageEncoder, SameConv, lite0_weights
 from edge_avsc.training.picture_data import Pictures
 from edge_avsc.training.pictures import BATCH
@@ -48,7 +48,9 @@ def test_four_pictures_are_shown_in_one() -> None:
 @pytest.fixture(scope="module")
 def wide() -> ImageClassifier:
     torch.manual_seed(1)
-    return ImageClassifier(ImageEncoder(lite0_weights()), 3)
+    model = ImageClassifier(ImageEncoder(lite0_weights()), 3)
+    resize(model.encoder, [96, *WIDTHS[1:]])  # sooner narrowed than the full width
+    return model
 
 
 def test_a_run_is_gone_on_with_and_ends_in_weights_of_int8(wide: ImageClassifier, tmp_path: Path) -> None:
