@@ -144,8 +144,8 @@ class Workshop:
 
     def narrow(self) -> None:
         """Narrow the image encoder, where that is planned and not yet done, and teach it what the full width says."""
-        plan, model, path = self.plan, self._pictures_as_learnt(), self._narrow_run
-        if self._narrows(model):
+        plan, path = self.plan, self._narrow_run
+        if plan.narrow_minutes and self._narrows(model := self._pictures_as_learnt()):
             distillation.train(model, self.train_pictures, path, minutes=plan.narrow_minutes, seed=plan.seed)
 
     def _narrows(self, model: ImageClassifier) -> bool:

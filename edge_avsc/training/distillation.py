@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from edge_avsc.training.device import DEVICE, half_precision, made_ahead
 from edge_avsc.training.narrowing import WIDTHS, narrowed, resize
 from edge_avsc.training.networks import SameConv
 from edge_avsc.training.picture_data import Pictures
-from edge_avsc.training.pictures import BATCH, Batches, group_chances, to_input
+from edge_avsc.training.pictures import BATCH, Batches, group_chances, orders, to_input
 from edge_avsc.training.schedule import Run, load_average
 from edge_avsc.training.spec import IMAGE
 
@@ -50,7 +49,7 @@ def train(wide: Any, data: Pictures, path: Path, *, epochs: float = 100.0, minut
     steps = round(epochs * len(data.images) / (BATCH * team.SIZE))
     run = Run(narrow, optimiser, path, steps=steps, minutes=minutes, began_with="the encoder of full width")
     random = np.random.default_rng([seed, run.step])
-    for views, _ in made_ahead(batches, _orders(run)):
+    for views, _ in made_ahead(batches, orders(run, lambda _: IMAGE.size_px)):
         if run.done() >= 1:
             break
         run.learn(_apart(narrow, wide, further(to_input(views), random)))
@@ -96,13 +95,6 @@ def _what_learns(model: Any) -> list[Any]:
         if conv.groups > 1 and (conv.kernel_size[0] > 3 or conv.stride[0] > 1):
             conv.parametrizations.weight.original.requires_grad_(False)
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
-
-
-def _orders(run: Run) -> Iterator[tuple[int, int]]:
-    number = run.step * team.SIZE + team.RANK
-    while run.done() < 1:
-        yield number, IMAGE.size_px
-        number += team.SIZE
 
 
 def further(pictures: Any, random: np.random.Generator) -> Any:

@@ -16,8 +16,9 @@ from edge_avsc.training.narrowing import resize
 
 
 def take_up_pictures(model: Any, bundle: Path, *, to_learn_on: bool = True) -> None:
-    """Put the image encoder and the pictures' linear head of *bundle* into *model*, an ImageClassifier, made as wide.
+    """Put the image encoder and the pictures' linear head of *bundle* into *model*, an ImageClassifier.
 
+    The model's blocks become as wide as the bundle's.
     to_learn_on: each int8 weight that can learn becomes a random one of those that round to it. Exact ones would be
     rounded right back whenever what is learnt next is less than half a step: on pictures the int8 graph then lost most
     of what four hundred steps had taught (6 % of labels differed from float).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,17 +145,19 @@ def train(model: Any, data: Pictures, path: Path, *, epochs: float, minutes: flo
     run = Run(model, optimiser, path, steps=steps, minutes=minutes, began_with=began_with)
     random = np.random.default_rng([seed, run.step])
     model.train()
-    for views, categories in made_ahead(Batches(data, group_chances(data.groups), seed), _orders(run, anew)):
+    batches = Batches(data, group_chances(data.groups), seed)
+    for views, categories in made_ahead(batches, orders(run, lambda done: view_px(done, anew))):
         if run.done() >= 1:
             break
         run.learn(_mixed_loss(model, to_input(views), categories.to(DEVICE), groups, random))
     run.finish()
 
 
-def _orders(run: Run, anew: bool) -> Iterator[tuple[int, int]]:
+def orders(run: Run, px: Callable[[float], int]) -> Iterator[tuple[int, int]]:
+    """Yield what this process asks Batches for until *run* is over; *px*: the views' size by the share that is done."""
     number = run.step * team.SIZE + team.RANK
     while run.done() < 1:
-        yield number, view_px(run.done(), anew)
+        yield number, px(run.done())
         number += team.SIZE
 
 

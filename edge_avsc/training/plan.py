@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is trained; the minutes bound each run, whatever the machine. Nothing is narrowed in none."""
+    """How much is trained; the minutes bound each run, whatever the machine. 0 narrow_minutes: no narrowing."""
 
     picture_runs: int = 1
     picture_epochs: float = 30.0

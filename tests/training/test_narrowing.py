@@ -53,7 +53,7 @@ def test_what_is_left_makes_up_for_what_went(encoder: Any, pictures: Any) -> Non
     assert apart < 0.2 * naively
 
 
-def test_a_narrower_encoder_learns_what_the_full_one_did(encoder: Any) -> None:
+def test_the_same_parts_learn_in_a_narrower_encoder(encoder: Any) -> None:
     cut = deepcopy(encoder)
     resize(cut, WIDTHS)
     assert widths(cut) == WIDTHS
